@@ -1,0 +1,271 @@
+//! Leases: how our own agent gets jobs, keeps them, and reports them.
+//!
+//! A lease is a timed right to one attempt of a job, proved by its token. Every later call about the attempt
+//! carries the token, and the server checks it in the very statement that changes the job, so a report from
+//! an attempt that was given up can never be taken for a newer one's.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{JobId, Secret, StoreId};
+
+/// Most jobs that one [`LeaseRequest`] may ask for.
+pub const MAX_JOBS: u16 = 100;
+/// Longest time a [`LeaseRequest`] is held, in seconds.
+pub const MAX_WAIT_SECONDS: u16 = 60;
+/// Most completions in one [`CompleteRequest`], steps in one [`StepsRequest`] and leases in one [`RenewRequest`].
+pub const MAX_BATCH: usize = 100;
+/// Longest message of a completion or step, in characters; longer ones are cut.
+pub const MAX_MESSAGE: usize = 4_000;
+/// Most steps that one attempt may report.
+pub const MAX_STEPS: usize = 64;
+
+/// `Sealift/Lease`: asks for due jobs, and waits for them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct LeaseRequest {
+    /// At most this many, 1 to [`MAX_JOBS`].
+    pub max_jobs: u16,
+    /// How long the server may hold the call when nothing is due, 0 to [`MAX_WAIT_SECONDS`].
+    pub wait_seconds: u16,
+    /// Chosen at random when the agent's process starts.
+    pub instance: Uuid,
+    /// Set on the first call of a process and after every call whose answer did not arrive: leases of this
+    /// agent that are not in [`LeaseRequest::holding`] are given up, so that their jobs are leased anew at once.
+    pub recover: bool,
+    /// Jobs whose leases the agent holds or has results of that are not heard yet; read with `recover` only.
+    pub holding: Vec<JobId>,
+}
+
+/// The answer to [`LeaseRequest`]: empty when nothing became due in time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct LeaseAnswer {
+    /// The jobs, to be run in this order where they touch the same store.
+    pub jobs: Vec<LeasedJob>,
+    /// A pause the server asks for before the next call, in seconds; 0 normally.
+    pub pause_seconds: u32,
+}
+
+/// One attempt of a job, handed to the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LeasedJob {
+    /// The job.
+    pub job_id: JobId,
+    /// History id of this attempt.
+    pub audit_id: i64,
+    /// Which attempt this is, from 1.
+    pub attempt: u16,
+    /// Proves the lease.
+    pub lease_token: Uuid,
+    /// How long the lease lasts from receipt, in seconds; renew at a third of it.
+    pub lease_seconds: u32,
+    /// The store to work on.
+    pub store: StoreDescription,
+    /// What to do.
+    pub work: Work,
+}
+
+/// A store as its agent needs to know it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StoreDescription {
+    /// The store.
+    pub store_id: StoreId,
+    /// Short name of its type, for example `PEM`.
+    pub store_type: String,
+    /// Where it is.
+    pub path: String,
+    /// Opens it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub password: Option<Secret>,
+    /// Store type properties.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// Opaque text of the inventory the server holds; see [`super::inventory::InventoryPage::base`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub inventory_version: Option<String>,
+}
+
+/// What to do with a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "Kind", rename_all = "PascalCase")]
+pub enum Work {
+    /// Read the store and upload what is in it.
+    Inventory,
+    /// Put a certificate into the store.
+    Add(AddWork),
+    /// Take an entry out of the store.
+    Remove(RemoveWork),
+    /// Make the empty store.
+    Create,
+}
+
+/// A certificate to put into a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AddWork {
+    /// Name of the entry; the driver chooses when absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alias: Option<String>,
+    /// Base64 DER, end entity first, then its chain without the root.
+    pub certificates: Vec<String>,
+    /// Base64 DER of the PKCS#8 private key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub private_key: Option<Secret>,
+    /// Password of the entry, where the store has one for each.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entry_password: Option<Secret>,
+    /// Whether an entry of the same alias may be replaced.
+    pub overwrite: bool,
+    /// Whether the store is created when it is missing.
+    #[serde(default)]
+    pub create_if_missing: bool,
+    /// Values of the store type's entry parameters.
+    #[serde(default)]
+    pub job_fields: BTreeMap<String, String>,
+}
+
+/// An entry to take out of a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RemoveWork {
+    /// Name of the entry.
+    pub alias: String,
+    /// Values of the store type's entry parameters.
+    #[serde(default)]
+    pub job_fields: BTreeMap<String, String>,
+}
+
+/// Names one lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LeaseKey {
+    /// The job.
+    pub job_id: JobId,
+    /// Proves the lease.
+    pub lease_token: Uuid,
+}
+
+/// `Sealift/Renew`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RenewRequest {
+    /// The leases to keep, at most [`MAX_BATCH`].
+    pub leases: Vec<LeaseKey>,
+}
+
+/// The answer to [`RenewRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RenewAnswer {
+    /// Kept.
+    pub renewed: Vec<JobId>,
+    /// Not the agent's any more: stop before the next change.
+    pub lost: Vec<JobId>,
+    /// How long the renewed leases last from receipt, in seconds.
+    pub lease_seconds: u32,
+}
+
+/// `Sealift/Steps`: what happened so far in running attempts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct StepsRequest {
+    /// The attempts.
+    pub attempts: Vec<AttemptSteps>,
+}
+
+/// Steps of one attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttemptSteps {
+    /// The lease.
+    #[serde(flatten)]
+    pub lease: LeaseKey,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Step {
+    /// Position within the attempt, from 1; repeats are ignored.
+    pub ordinal: u16,
+    /// Stable code: lower-case words with underscores, at most 40 characters.
+    pub code: String,
+    /// For people; no secret, at most [`MAX_MESSAGE`] characters.
+    pub message: String,
+    /// Milliseconds since the agent took the job up, by its own monotonic clock.
+    pub elapsed_milliseconds: u64,
+}
+
+/// `Sealift/Complete`: finished attempts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CompleteRequest {
+    /// At most [`MAX_BATCH`].
+    pub completions: Vec<Completion>,
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Completion {
+    /// The lease.
+    #[serde(flatten)]
+    pub lease: LeaseKey,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What happened, for people; no secret.
+    pub message: String,
+    /// Stable code of what went wrong; absent with success.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error_code: Option<String>,
+    /// The whole list of steps; those already reported are ignored.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// How an attempt ended, from the agent's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Done and read back.
+    Success,
+    /// Done and read back, with something to look at.
+    Warning,
+    /// Not done; trying again can help.
+    TransientFailure,
+    /// Not done; trying again without a person's help cannot.
+    Failure,
+}
+
+/// The answer to [`CompleteRequest`], in its order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CompleteAnswer {
+    /// One for each completion.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What became of one completion. Whatever it says, the agent need not send it again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Receipt {
+    /// The job.
+    pub job_id: JobId,
+    /// What became of it.
+    pub disposition: Disposition,
+}
+
+/// What the server did with a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disposition {
+    /// Recorded now, or before with the same token.
+    Recorded,
+    /// The lease was not the agent's any more; nothing was changed.
+    Stale,
+}

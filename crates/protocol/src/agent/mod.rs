@@ -1,0 +1,31 @@
+//! The agents' door: the published agent protocol, and our own agent's extensions to it.
+//!
+//! Every call is a `POST` of JSON below a virtual directory. Calls of the published protocol are in
+//! [`registration`] and [`jobs`]; what only our agent speaks is in [`leases`] and [`inventory`], below
+//! `Sealift/`, and is offered only over a connection with the agent's client certificate.
+
+pub mod inventory;
+pub mod jobs;
+pub mod leases;
+pub mod registration;
+
+/// The virtual directory in which the door stands unless configured otherwise.
+pub const VIRTUAL_DIRECTORY: &str = "KeyfactorAgents";
+
+/// Paths of the door, relative to the virtual directory.
+pub mod paths {
+    /// Registration of the published protocol.
+    pub const REGISTER: &str = "Session/Register";
+    /// Heartbeat of the published protocol.
+    pub const HEARTBEAT: &str = "Session/Heartbeat";
+    /// Long poll: waits for due jobs and leases them.
+    pub const LEASE: &str = "Sealift/Lease";
+    /// Renews leases.
+    pub const RENEW: &str = "Sealift/Renew";
+    /// Reports steps of running jobs.
+    pub const STEPS: &str = "Sealift/Steps";
+    /// Reports finished jobs, several at once.
+    pub const COMPLETE: &str = "Sealift/Complete";
+    /// Uploads one page of an inventory.
+    pub const INVENTORY: &str = "Sealift/Inventory";
+}

@@ -1,0 +1,68 @@
+//! Agents as operators see them (operator contract, chapter 7).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, Secret, Timestamp};
+
+/// One agent of `GET /Agents`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Agent {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its machine.
+    pub client_machine: String,
+    /// The account it registered with.
+    pub username: String,
+    /// 5 native, 7 Universal Orchestrator; ours reports 5 (chapter 3.5).
+    pub agent_platform: i32,
+    /// Four parts.
+    pub version: String,
+    /// 1 new, 2 approved, 3 disapproved.
+    pub status: i32,
+    /// When the server last heard it; left out before the first time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_seen: Option<Timestamp>,
+    /// Bare capability names, such as `PEM`.
+    pub capabilities: Vec<String>,
+    /// Always null.
+    pub blueprint: Option<String>,
+    /// Thumbprint of its identity; empty when it has none.
+    pub thumbprint: String,
+    /// Thumbprint of the identity before; empty when there is none.
+    pub legacy_thumbprint: String,
+    /// Thumbprint it was last seen with.
+    pub last_thumbprint_used: String,
+    /// `None`, `Requested` or `Required`.
+    pub auth_certificate_reenrollment: String,
+    /// Always null.
+    pub last_error_code: Option<i64>,
+    /// Always null.
+    pub last_error_message: Option<String>,
+    /// Ours: SHA-256 of the public key it asked with, to compare before approving.
+    #[serde(default)]
+    pub key_fingerprint: String,
+    /// Ours: when its identity expires.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity_expires: Option<Timestamp>,
+}
+
+/// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CreateEnrollmentToken {
+    /// The machine it is for; any when absent.
+    pub client_machine: Option<String>,
+    /// How long it may be used, in minutes; 60 when absent, 10,080 at most.
+    pub valid_minutes: Option<i64>,
+}
+
+/// The answer: shown once, stored only as a hash.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EnrollmentToken {
+    /// The token.
+    pub token: Secret,
+    /// When it stops working.
+    pub expires: Timestamp,
+}

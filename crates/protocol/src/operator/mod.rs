@@ -1,0 +1,12 @@
+//! Requests and answers of the operator API, one file for each slice of the server that owns them.
+//!
+//! Member names follow the contract to the letter, odd spellings included. Requests are lenient by
+//! construction: every member may be absent, and the server says which one it misses.
+
+pub mod agents;
+pub mod certificate_stores;
+pub mod certificates;
+pub mod enrollment;
+pub mod orchestrator_jobs;
+pub mod schedule;
+pub mod security;

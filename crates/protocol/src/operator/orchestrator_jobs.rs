@@ -1,0 +1,129 @@
+//! Job history (operator contract, chapter 5).
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+use crate::{AgentId, JobId, StoreId, Timestamp};
+
+/// One row of `GET /OrchestratorJobs/JobHistory`: one attempt of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobHistoryRow {
+    /// Grows with time; the "audit id" of other calls.
+    pub job_history_id: i64,
+    /// The agent's machine.
+    pub agent_machine: String,
+    /// The job; the same for all its attempts.
+    pub job_id: JobId,
+    /// When it was to run; left out for immediate jobs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule: Option<Schedule>,
+    /// Short name of the store type and the kind of job, for example `PEMManagement`.
+    pub job_type: String,
+    /// Start of the attempt.
+    pub operation_start: Timestamp,
+    /// End of the attempt; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operation_end: Option<Timestamp>,
+    /// What happened, for people.
+    pub message: String,
+    /// See [`JobResult`].
+    pub result: i32,
+    /// See [`JobStatus`].
+    pub status: i32,
+    /// Where the store is on its machine.
+    pub store_path: String,
+    /// The machine of the store.
+    pub client_machine: String,
+    /// Ours: which attempt this is, from 1.
+    pub attempt: i32,
+    /// Ours: the store.
+    pub store_id: StoreId,
+    /// Ours: the agent.
+    pub agent_id: AgentId,
+    /// Ours: the certificate, where the job is about one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate_id: Option<i64>,
+    /// Ours: stable code of what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error_code: Option<String>,
+    /// Ours: who asked for the job.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub requested_by: Option<String>,
+}
+
+/// A job that is not finished: one row of `GET /OrchestratorJobs/ScheduledJobs`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ScheduledJob {
+    /// The job.
+    pub id: JobId,
+    /// The machine of the store.
+    pub client_machine: String,
+    /// Where the store is on its machine.
+    pub target: String,
+    /// When it is to run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule: Option<Schedule>,
+    /// When it was asked for.
+    pub requested: Timestamp,
+    /// Short name of the store type and the kind of job.
+    pub job_type: String,
+    /// Ours: see [`JobStatus`].
+    pub status: i32,
+    /// Ours: attempts begun so far.
+    pub attempt: i32,
+    /// Ours: why it is not running; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting_reason: Option<String>,
+}
+
+/// One step of an attempt, as the agent reported it: ours, `GET /OrchestratorJobs/{id}/Steps`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JobStep {
+    /// Which attempt, from 1.
+    pub attempt: i32,
+    /// Position within the attempt.
+    pub ordinal: i32,
+    /// Stable code, for example `written`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Milliseconds since the agent took the job up.
+    pub elapsed_milliseconds: i64,
+    /// When the server received it.
+    pub received: Timestamp,
+}
+
+/// Where a job stands (chapter 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum JobStatus {
+    /// Not known.
+    Unknown = 0,
+    /// Not begun, or to be tried again.
+    Waiting = 1,
+    /// An agent has it.
+    InProcess = 2,
+    /// Ended for good.
+    Completed = 3,
+    /// A person has seen the failure.
+    Acknowledged = 4,
+    /// This attempt ended; another follows.
+    CompletedWillRetry = 5,
+}
+
+/// How an attempt ended (chapter 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum JobResult {
+    /// Not ended, or not known.
+    Unknown = 0,
+    /// Done and read back.
+    Success = 2,
+    /// Done, with something to look at.
+    Warning = 3,
+    /// Not done.
+    Failure = 4,
+}

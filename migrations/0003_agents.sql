@@ -1,0 +1,61 @@
+-- Agents and how they became trusted. Slice: agents.
+
+-- owner: agents
+CREATE TABLE agents (
+    id                   uuid        PRIMARY KEY, -- for life
+    client_machine       text        NOT NULL CHECK (length(client_machine) BETWEEN 1 AND 256), -- the name it gave itself
+    username             text        NOT NULL DEFAULT '', -- account it registered with; empty for certificate only
+    platform             smallint    NOT NULL, -- 5 native, 7 Universal Orchestrator, ... as in the agent protocol, 4.1
+    version              text        NOT NULL, -- four parts
+    speaks_extensions    boolean     NOT NULL, -- our own agent: leases jobs instead of listing them
+    status               smallint    NOT NULL CHECK (status IN (1, 2, 3)), -- 1 new, 2 approved, 3 disapproved
+    capabilities         text[]      NOT NULL CHECK (cardinality(capabilities) <= 200), -- full names, such as CertStores.PEM.Management
+    key_fingerprint      bytea       CHECK (length(key_fingerprint) = 32), -- SHA-256 of the public key it asks or asked with; null for one that only ever logged in
+    certificate          bytea, -- DER of the identity issued last
+    thumbprint           text        CHECK (thumbprint ~ '^[0-9A-F]{40}$'), -- of that identity
+    legacy_thumbprint    text        CHECK (legacy_thumbprint ~ '^[0-9A-F]{40}$'), -- of the identity before, valid until the new one is seen
+    last_thumbprint_used text        CHECK (last_thumbprint_used ~ '^[0-9A-F]{40}$'), -- what it last connected with
+    identity_expires_at  timestamptz, -- end of life of the newest identity
+    registered_at        timestamptz NOT NULL, -- first contact
+    status_changed_at    timestamptz NOT NULL, -- when status was last set
+    changed_at           timestamptz NOT NULL, -- when status, identities, name or extensions were last changed: what replicas look for
+    last_seen_at         timestamptz, -- last contact, written in batches, so up to a minute old
+    CHECK ((certificate IS NULL) = (thumbprint IS NULL) AND (certificate IS NULL) = (identity_expires_at IS NULL)),
+    CHECK (legacy_thumbprint IS NULL OR (thumbprint IS NOT NULL AND thumbprint <> legacy_thumbprint)),
+    CHECK (key_fingerprint IS NOT NULL OR username <> '')
+) WITH (fillfactor = 80);
+COMMENT ON TABLE agents IS 'Agents: identity, capabilities, approval.';
+CREATE UNIQUE INDEX agents_thumbprint ON agents (thumbprint);
+CREATE UNIQUE INDEX agents_legacy_thumbprint ON agents (legacy_thumbprint) WHERE legacy_thumbprint IS NOT NULL;
+CREATE UNIQUE INDEX agents_key ON agents (key_fingerprint);
+CREATE INDEX agents_machine ON agents (lower(client_machine), id);
+CREATE INDEX agents_new ON agents (registered_at) WHERE status = 1;
+CREATE INDEX agents_changed ON agents (changed_at);
+
+-- owner: agents
+CREATE TABLE enrollment_tokens (
+    token_hash     bytea       PRIMARY KEY CHECK (length(token_hash) = 32), -- SHA-256 of the token
+    client_machine text, -- the only machine that may use it; null for any
+    created_by     text        NOT NULL, -- name of the caller that made it
+    created_at     timestamptz NOT NULL, -- when it was made
+    expires_at     timestamptz NOT NULL CHECK (expires_at > created_at), -- when it stops working
+    used_at        timestamptz, -- when an agent used it
+    used_by        uuid        REFERENCES agents ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, -- that agent; deferred, for the token is spent before its agent has a row
+    CHECK (used_by IS NULL OR used_at IS NOT NULL)
+);
+COMMENT ON TABLE enrollment_tokens IS 'One-time tokens that approve the agent that presents them.';
+CREATE INDEX enrollment_tokens_expiry ON enrollment_tokens (expires_at);
+
+-- owner: agents
+CREATE TABLE agent_sessions (
+    token_hash bytea       PRIMARY KEY CHECK (length(token_hash) = 32), -- SHA-256 of the session token
+    agent_id   uuid        NOT NULL REFERENCES agents ON DELETE CASCADE, -- whose session
+    thumbprint text        CHECK (thumbprint ~ '^[0-9A-F]{40}$'), -- the identity it is bound to, if it is to one
+    username   text        CHECK (username <> ''), -- the login it is bound to otherwise
+    created_at timestamptz NOT NULL, -- when it was given
+    expires_at timestamptz NOT NULL CHECK (expires_at > created_at), -- when it is forgotten
+    CHECK ((thumbprint IS NULL) <> (username IS NULL))
+);
+COMMENT ON TABLE agent_sessions IS 'Sessions of the published protocol; ours leases without one.';
+CREATE INDEX agent_sessions_agent ON agent_sessions (agent_id, created_at);
+CREATE INDEX agent_sessions_expiry ON agent_sessions (expires_at);

@@ -1,0 +1,102 @@
+-- The queue and its history. Slice: orchestrator_jobs.
+--
+-- Living jobs stay in one small table, so that a claim never meets a finished row. Ending an attempt is one
+-- statement that takes the job out of it (or puts it back for a retry) and writes the history row.
+
+CREATE SEQUENCE job_history_id AS bigint MAXVALUE 9007199254740991; -- 2^53 - 1: agents hold it in a double
+
+-- owner: orchestrator_jobs
+CREATE TABLE jobs (
+    id             uuid        PRIMARY KEY, -- version 7, so inserts stay at the index's right edge
+    request_id     uuid        NOT NULL, -- the call that made it; the same for all its jobs
+    agent_id       uuid        NOT NULL, -- who is to run it; no foreign key, it would cost each insert a row lock
+    store_id       uuid        NOT NULL, -- the store it works on
+    job_type       smallint    NOT NULL CHECK (job_type IN (1, 2, 3)), -- 1 inventory, 2 management, 3 reenrollment
+    operation      smallint    NOT NULL CHECK (operation BETWEEN 1 AND 4), -- 1 inventory, 2 add, 3 remove, 4 create
+    state          smallint    NOT NULL CHECK (state IN (1, 2, 5)), -- 1 waiting, 2 in process, 5 waiting for its next attempt
+    attempt        smallint    NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND max_attempts), -- attempts begun
+    max_attempts   smallint    NOT NULL CHECK (max_attempts BETWEEN 1 AND 100), -- the last one is final
+    run_at         timestamptz NOT NULL, -- not before this; also its place in the queue
+    retry_at       timestamptz, -- when state 5 ends
+    scheduled      boolean     NOT NULL, -- asked for at a time, not immediately
+    requested_at   timestamptz NOT NULL, -- when it was asked for
+    requested_by   text        NOT NULL, -- name of the caller, or what caused it
+    certificate_id bigint, -- the certificate it is about
+    details        jsonb       NOT NULL, -- alias, overwrite and the like; never a secret
+    sealed_secret  bytea, -- entry password, sealed to this row and column; gone with the row
+    agent_machine  text        NOT NULL, -- names as they were when it was asked for: history must not change with them
+    client_machine text        NOT NULL, -- machine of the store
+    store_path     text        NOT NULL, -- path of the store
+    store_type     text        NOT NULL, -- short name of the store type
+    lease_token    uuid, -- proves the lease of the running attempt
+    lease_until    timestamptz, -- when the lease ends unless renewed
+    started_at     timestamptz, -- start of the running or last attempt
+    history_id     bigint, -- history id of the running or last attempt
+    inventoried    boolean     NOT NULL DEFAULT false, -- the running attempt has stored a whole inventory
+    CHECK ((state = 2) = (lease_token IS NOT NULL)),
+    CHECK ((state = 2) = (lease_until IS NOT NULL)),
+    CHECK ((state = 5) = (retry_at IS NOT NULL)),
+    CHECK ((attempt = 0) = (started_at IS NULL) AND (attempt = 0) = (history_id IS NULL)),
+    CHECK (state = 1 OR attempt > 0),
+    CHECK ((job_type = 1) = (operation = 1))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05);
+COMMENT ON TABLE jobs IS 'Living orchestrator jobs: waiting, in process, or waiting for a retry.';
+-- For claims, in the order of the queue.
+CREATE INDEX jobs_waiting ON jobs (agent_id, run_at, id) WHERE state = 1;
+-- Stores that have an unfinished attempt, which no other job may enter; also what sweeps look through.
+CREATE INDEX jobs_occupied ON jobs (agent_id, store_id) WHERE state IN (2, 5);
+
+-- owner: orchestrator_jobs
+CREATE TABLE job_history (
+    id             bigint      NOT NULL, -- from job_history_id, drawn when the attempt begins
+    job_id         uuid        NOT NULL, -- the same for all attempts
+    request_id     uuid        NOT NULL, -- the call that made the job
+    agent_id       uuid        NOT NULL, -- who ran it
+    store_id       uuid        NOT NULL, -- where
+    job_type       smallint    NOT NULL, -- as in jobs
+    operation      smallint    NOT NULL, -- as in jobs
+    attempt        smallint    NOT NULL CHECK (attempt > 0), -- which attempt this was
+    status         smallint    NOT NULL CHECK (status IN (3, 4, 5)), -- 3 completed, 4 acknowledged, 5 completed, will retry
+    result         smallint    NOT NULL CHECK (result IN (2, 3, 4)), -- 2 success, 3 warning, 4 failure
+    scheduled      boolean     NOT NULL, -- asked for at a time, not immediately
+    run_at         timestamptz NOT NULL, -- when it was due
+    requested_at   timestamptz NOT NULL, -- when it was asked for
+    requested_by   text        NOT NULL, -- by whom
+    started_at     timestamptz NOT NULL, -- start of the attempt
+    finished_at    timestamptz NOT NULL, -- end of the attempt, by the server's clock
+    certificate_id bigint, -- the certificate it was about
+    agent_machine  text        NOT NULL, -- names as they were
+    client_machine text        NOT NULL, -- machine of the store
+    store_path     text        NOT NULL, -- path of the store
+    store_type     text        NOT NULL, -- short name of the store type
+    lease_token    uuid, -- lets a repeated report be recognised; null for an attempt that ended without one
+    message        text        NOT NULL CHECK (length(message) <= 8000), -- what happened, for people
+    error_code     text, -- stable code of what went wrong
+    PRIMARY KEY (id, finished_at),
+    CHECK (started_at <= finished_at),
+    CHECK (status <> 5 OR result = 4)
+) PARTITION BY RANGE (finished_at);
+COMMENT ON TABLE job_history IS 'One row for each finished attempt. Months are dropped whole, never deleted from.';
+CREATE INDEX job_history_job ON job_history (job_id);
+CREATE INDEX job_history_store ON job_history (store_id, id DESC);
+CREATE INDEX job_history_store_trouble ON job_history (store_id, id DESC) WHERE result <> 2;
+CREATE INDEX job_history_trouble ON job_history (id DESC) WHERE result <> 2;
+
+-- owner: orchestrator_jobs
+CREATE TABLE job_history_default PARTITION OF job_history DEFAULT; -- rows no month was ready for: none is ever refused
+COMMENT ON TABLE job_history_default IS 'Catches rows whose month has no partition, so that no result is refused.';
+
+-- owner: orchestrator_jobs
+CREATE TABLE job_steps (
+    job_id      uuid        NOT NULL, -- the job
+    attempt     smallint    NOT NULL, -- the attempt
+    ordinal     smallint    NOT NULL CHECK (ordinal BETWEEN 1 AND 64), -- position within the attempt
+    code        text        NOT NULL CHECK (code ~ '^[a-z0-9_]{1,40}$'), -- stable code
+    message     text        NOT NULL CHECK (length(message) <= 4000), -- for people; no secret
+    elapsed_ms  bigint      NOT NULL CHECK (elapsed_ms >= 0), -- since the agent took the job up
+    received_at timestamptz NOT NULL, -- by the server's clock
+    PRIMARY KEY (job_id, attempt, ordinal)
+);
+COMMENT ON TABLE job_steps IS 'What agents reported of running attempts. Only appended to; a repeat is ignored.';
+CREATE INDEX job_steps_received ON job_steps (received_at);

@@ -1,0 +1,16 @@
+//! The agents' door: registration, leases, steps, inventories and completions.
+//!
+//! It owns nothing. It knows the caller by its client certificate, bounds and checks what it says, and hands
+//! each result to the slice that owns it, in one transaction. Errors have empty bodies: agents of the
+//! published protocol append what they read to their next answer.
+
+mod completion;
+mod identity;
+mod poll;
+mod registration;
+mod routes;
+mod wire;
+
+pub(crate) use completion::{Completions, start_completions};
+pub(crate) use identity::PeerCertificate;
+pub(crate) use routes::endpoints;

@@ -1,0 +1,95 @@
+//! Names of capabilities: what agents send, and what operators see.
+
+use super::error::Error;
+
+/// Capabilities of one agent.
+const MAX_CAPABILITIES: usize = 200;
+/// Characters of one capability.
+const MAX_LENGTH: usize = 128;
+
+/// Before release 2.16.1 agents sent GUIDs (agent protocol, chapter 6.2).
+const GUIDS: &[(&str, &str)] = &[
+    ("a809ce1f-1eea-4738-a38e-15708c89c981", "CertStores.PEM.Inventory"),
+    ("1d411b36-ae72-433f-9f3f-8593e836a1af", "CertStores.PEM.Management"),
+    ("aa015d10-cffc-41f7-a9a4-c9615f6f3bdf", "CertStores.PEM.Reenrollment"),
+    ("e98151de-53ad-4b99-b52a-f37118ec0c5c", "CertStores.PEM.Discovery"),
+    ("0d8cf0c8-56ca-4b8a-b16a-c062018e170d", "Custom.FetchLogs"),
+    ("67b63010-d738-47c3-87a2-9f289466c881", "CertStores.JKS.Inventory"),
+    ("b614f9e2-c56b-421c-b548-03d42eb32f8a", "CertStores.JKS.Management"),
+    ("48743e90-108e-4dc3-b81c-7fb830215d1f", "CertStores.JKS.Reenrollment"),
+    ("74d9f7c5-b2ac-4f21-a72b-29b5adc90651", "CertStores.JKS.Discovery"),
+    ("5b9cf048-e95f-4331-a510-0cdfabac1703", "CertStores.IIS.Inventory"),
+    ("ce2325e3-801c-4576-9b0a-5fdcaf66aa88", "CertStores.IIS.Management"),
+    ("b80019d6-df3d-4a8c-9e60-1977b806f545", "CertStores.IIS.Reenrollment"),
+];
+
+/// The full names of what an agent sent, each once.
+pub(super) fn parse(sent: Vec<String>) -> Result<Vec<String>, Error> {
+    let unusable = |text: &String| text.chars().count() > MAX_LENGTH || text.chars().any(char::is_control);
+    if sent.len() > MAX_CAPABILITIES || sent.iter().any(unusable) {
+        let message = format!(
+            "Capabilities must be at most {MAX_CAPABILITIES} names of at most {MAX_LENGTH} characters"
+        );
+        return Err(Error::Invalid(message));
+    }
+    let mut names: Vec<String> = Vec::with_capacity(sent.len());
+    for text in sent {
+        let guid = GUIDS.iter().find(|(guid, _)| guid.eq_ignore_ascii_case(text.trim()));
+        let name = guid.map_or_else(|| text.trim().to_owned(), |(_, name)| (*name).to_owned());
+        if !name.is_empty() && !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The bare names that operators see, such as `PEM`, each once (operator contract, chapter 7).
+pub(super) fn bare(names: &[String]) -> Vec<String> {
+    let mut bare: Vec<String> = Vec::new();
+    for name in names {
+        let mut parts = name.split('.');
+        let one = match (parts.next(), parts.next(), parts.next()) {
+            (Some("CertStores"), Some(store_type), Some(_)) => store_type,
+            (Some("Custom"), Some("FetchLogs"), None) => "LOGS",
+            _ => name,
+        };
+        if !bare.iter().any(|known| known == one) {
+            bare.push(one.to_owned());
+        }
+    }
+    bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn names_and_guids_are_the_same_and_kept_once() {
+        let sent = ["1D411B36-AE72-433F-9F3F-8593E836A1AF", "CertStores.PEM.Management", " Custom.Own ", ""];
+        assert_eq!(parse(owned(&sent)).unwrap(), ["CertStores.PEM.Management", "Custom.Own"]);
+    }
+
+    #[test]
+    fn operators_see_bare_names_once() {
+        let names = [
+            "CertStores.PEM.Inventory",
+            "CertStores.PEM.Management",
+            "CertStores.CCS.Inventory",
+            "Custom.FetchLogs",
+            "SSL",
+        ];
+        assert_eq!(bare(&owned(&names)), ["PEM", "CCS", "LOGS", "SSL"]);
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        assert!(parse(vec!["x".to_owned(); MAX_CAPABILITIES + 1]).is_err());
+        assert!(parse(vec!["x".repeat(MAX_LENGTH + 1)]).is_err());
+        assert!(parse(vec!["a\0b".to_owned()]).is_err());
+    }
+}

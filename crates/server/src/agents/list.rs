@@ -1,0 +1,62 @@
+//! Agents as operators see them.
+
+use chrono::{DateTime, Utc};
+use sealift_protocol::AgentId;
+use sealift_protocol::operator::agents::Agent;
+use sqlx::PgConnection;
+
+use super::capability;
+use super::error::Error;
+use super::queries::{self, AgentRow};
+use crate::http::Failure;
+use crate::http::filter_sql::Asker;
+use crate::http::list::ListQuery;
+use crate::security::{Principal, permission};
+
+impl From<AgentRow> for Agent {
+    fn from(row: AgentRow) -> Self {
+        Self {
+            agent_id: row.id,
+            client_machine: row.client_machine,
+            username: row.username,
+            agent_platform: row.platform.into(),
+            version: row.version,
+            status: row.status.into(),
+            last_seen: row.last_seen_at.map(Into::into),
+            capabilities: capability::bare(&row.capabilities),
+            blueprint: None,
+            thumbprint: row.thumbprint.unwrap_or_default(),
+            legacy_thumbprint: row.legacy_thumbprint.unwrap_or_default(),
+            last_thumbprint_used: row.last_thumbprint_used.unwrap_or_default(),
+            auth_certificate_reenrollment: "None".to_owned(),
+            last_error_code: None,
+            last_error_message: None,
+            key_fingerprint: row.key_fingerprint.map(|bytes| fingerprint_text(&bytes)).unwrap_or_default(),
+            identity_expires: row.identity_expires_at.map(Into::into),
+        }
+    }
+}
+
+/// How the fingerprint of a key is shown, to operators and to the agent: upper-case hexadecimal.
+pub(super) fn fingerprint_text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// One page of agents, and how many match.
+pub(super) async fn list(
+    db: &mut PgConnection,
+    caller: &Principal,
+    list: &ListQuery,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Agent>, i64), Failure> {
+    caller.require(permission::AGENTS_READ)?;
+    let (rows, total) = queries::list(db, list, &Asker { name: caller.name(), now }).await?;
+    Ok((rows.into_iter().map(Agent::from).collect(), total))
+}
+
+/// One agent.
+pub(super) async fn get(db: &mut PgConnection, caller: &Principal, id: AgentId) -> Result<Agent, Failure> {
+    caller.require(permission::AGENTS_READ)?;
+    let row = queries::agent(db, id).await?;
+    Ok(row.ok_or_else(|| Error::NotFound(vec![id]))?.into())
+}

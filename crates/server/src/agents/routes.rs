@@ -1,0 +1,90 @@
+//! Routes of the slice.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, Path};
+use sealift_protocol::AgentId;
+use sealift_protocol::operator::agents::CreateEnrollmentToken;
+
+use super::agent::Status;
+use super::directory::Directory;
+use super::{approval, enrollment_token, list};
+use crate::floor::Floor;
+use crate::http::list::ListQuery;
+use crate::http::problem::shortened;
+use crate::http::route::{Access, Endpoint};
+use crate::http::{Body, Failure, answer};
+use crate::security::{Principal, permission};
+
+/// The endpoints of this slice.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let read = Access::Permission(permission::AGENTS_READ);
+    let modify = Access::Permission(permission::AGENTS_MODIFY);
+    vec![
+        Endpoint::get("/Agents", read, || web::to(list_agents)),
+        Endpoint::get("/Agents/{id}", read, || web::to(get_agent)),
+        Endpoint::post("/Agents/Approve", modify, || web::to(approve)),
+        Endpoint::post("/Agents/Disapprove", modify, || web::to(disapprove)),
+        Endpoint::post("/Agents/EnrollmentTokens", modify, || web::to(create_enrollment_token)),
+    ]
+}
+
+async fn list_agents(
+    floor: Data<Floor>,
+    caller: Principal,
+    query: ListQuery,
+) -> Result<HttpResponse, Failure> {
+    let mut db = floor.database.reports.acquire().await?;
+    let (rows, total) = list::list(&mut db, &caller, &query, floor.now()).await?;
+    Ok(answer::list(&rows, total))
+}
+
+async fn get_agent(floor: Data<Floor>, caller: Principal, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let id: AgentId =
+        id.parse().map_err(|_| Failure::not_found(format_args!("agent '{}'", shortened(&id))))?;
+    let mut db = floor.database.reports.acquire().await?;
+    Ok(answer::json(&list::get(&mut db, &caller, id).await?))
+}
+
+async fn approve(
+    floor: Data<Floor>,
+    directory: Data<Directory>,
+    caller: Principal,
+    body: Body<Vec<String>>,
+) -> Result<HttpResponse, Failure> {
+    set_status(&floor, &directory, &caller, &body.0, Status::Approved).await
+}
+
+async fn disapprove(
+    floor: Data<Floor>,
+    directory: Data<Directory>,
+    caller: Principal,
+    body: Body<Vec<String>>,
+) -> Result<HttpResponse, Failure> {
+    set_status(&floor, &directory, &caller, &body.0, Status::Disapproved).await
+}
+
+async fn set_status(
+    floor: &Floor,
+    directory: &Directory,
+    caller: &Principal,
+    ids: &[String],
+    status: Status,
+) -> Result<HttpResponse, Failure> {
+    let ids = approval::ids(ids)?;
+    let mut db = floor.database.main.begin().await?;
+    approval::set_status(&mut db, caller, &ids, status, floor.now()).await?;
+    db.commit().await?;
+    directory.forget(&ids);
+    Ok(answer::no_content())
+}
+
+async fn create_enrollment_token(
+    floor: Data<Floor>,
+    caller: Principal,
+    body: Body<CreateEnrollmentToken>,
+) -> Result<HttpResponse, Failure> {
+    let mut db = floor.database.main.begin().await?;
+    let token = enrollment_token::create(&mut db, &caller, body.0, floor.now()).await?;
+    db.commit().await?;
+    Ok(answer::json(&token))
+}

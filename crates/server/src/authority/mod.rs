@@ -1,0 +1,217 @@
+//! The embedded authority: issuing keys, templates, issued serials, revocation lists.
+//!
+//! At the first start it makes a root, an issuing authority for web servers and an authority for agents'
+//! identities; the keys are sealed in the database and stay in memory while the server runs. A certificate is
+//! signed only together with a row for its serial number, in the transaction that also records the certificate.
+//! Who may ask for what is decided here (`template`). What a certificate is called in the API, and its private
+//! key, belong to `certificates`; which agent gets an identity is decided in `agents`.
+
+mod error;
+mod founding;
+mod issue;
+pub(crate) mod names;
+mod queries;
+mod revocation;
+mod routes;
+pub mod sweep;
+pub(crate) mod template;
+
+use actix_web::web;
+use sealift_pki::{Certificate, Issuer, SerialNumber};
+
+use crate::floor::Floor;
+use crate::http::problem::shortened;
+use crate::http::route::{Access, Endpoint};
+
+pub use error::Error;
+pub use founding::{Import, import};
+pub(crate) use issue::Issued;
+pub use issue::Listener;
+pub(crate) use revocation::revoke;
+
+/// What an authority is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Signs the other two.
+    Root,
+    /// Signs for web servers.
+    Issuing,
+    /// Signs agents' identities.
+    Agents,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Root, Self::Issuing, Self::Agents];
+
+    /// As the database and the addresses of revocation lists write it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Issuing => "issuing",
+            Self::Agents => "agents",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// One authority in memory.
+struct Held {
+    id: i64,
+    kind: Kind,
+    /// Logical name.
+    name: String,
+    certificate: Certificate,
+    /// With its key; a root from elsewhere has none.
+    issuer: Option<Issuer>,
+}
+
+/// The authorities of this installation, with their keys. No `Debug`.
+pub struct Authority {
+    root: Held,
+    issuing: Held,
+    agents: Held,
+    public_url: String,
+}
+
+impl Authority {
+    /// Loads the authorities, or makes them when the database has none. Safe on several servers at once.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] when the database holds some but not all, [`Error::Sealing`] when their keys were
+    /// sealed with another sealing key, and what the database may fail with.
+    pub async fn open(floor: &Floor) -> Result<Self, Error> {
+        let mut held = founding::load_or_found(floor).await?;
+        let mut take = |kind: Kind| {
+            let position = held.iter().position(|held| held.kind == kind);
+            position.map(|position| held.swap_remove(position)).ok_or_else(|| Error::Unusable {
+                name: kind.word().to_owned(),
+                reason: "it is missing while others are there; restore the database from a backup".to_owned(),
+            })
+        };
+        Ok(Self {
+            root: take(Kind::Root)?,
+            issuing: take(Kind::Issuing)?,
+            agents: take(Kind::Agents)?,
+            public_url: floor.public_url.clone(),
+        })
+    }
+
+    /// The root's certificate as PEM, which clients must trust.
+    pub fn root_pem(&self) -> String {
+        self.root.certificate.to_pem()
+    }
+
+    /// The root's certificate.
+    pub(crate) fn root(&self) -> &Certificate {
+        &self.root.certificate
+    }
+
+    /// DER of the authority that signs agents' identities: the trust anchor for their client certificates.
+    pub(crate) fn agents_anchor(&self) -> &[u8] {
+        self.agents.certificate.der()
+    }
+
+    /// DER of the certificates between a leaf of this authority and the root, nearest first, without the root.
+    /// Empty for an authority that is not ours.
+    pub(crate) fn chain(&self, authority_id: i64) -> Vec<Vec<u8>> {
+        let between =
+            self.all().into_iter().find(|held| held.id == authority_id && !held.certificate.is_self_issued());
+        between.map(|held| held.certificate.der().to_vec()).into_iter().collect()
+    }
+
+    /// `host\logical name` of an authority, as clients see it.
+    pub(crate) fn full_name(&self, authority_id: i64) -> Option<String> {
+        let held = self.all().into_iter().find(|held| held.id == authority_id)?;
+        Some(format!("{}\\{}", host(&self.public_url), held.name))
+    }
+
+    /// Accepts the authority that a caller names for a new certificate: nothing, its logical name, or
+    /// `host\logical name`, in any case.
+    ///
+    /// # Errors
+    /// [`Error::AuthorityUnknown`].
+    pub(crate) fn require_enrolling(&self, named: Option<&str>) -> Result<(), Error> {
+        let Some(named) = named.map(str::trim).filter(|named| !named.is_empty()) else { return Ok(()) };
+        let full = format!("{}\\{}", host(&self.public_url), self.issuing.name);
+        if named.eq_ignore_ascii_case(&full) || named.eq_ignore_ascii_case(&self.issuing.name) {
+            return Ok(());
+        }
+        Err(Error::AuthorityUnknown {
+            name: shortened(named),
+            ours: format!("'{full}' or '{}'", self.issuing.name),
+        })
+    }
+
+    fn held(&self, kind: Kind) -> &Held {
+        match kind {
+            Kind::Root => &self.root,
+            Kind::Issuing => &self.issuing,
+            Kind::Agents => &self.agents,
+        }
+    }
+
+    fn all(&self) -> [&Held; 3] {
+        [&self.root, &self.issuing, &self.agents]
+    }
+
+    fn list_address(&self, kind: Kind) -> String {
+        list_address(&self.public_url, kind)
+    }
+}
+
+/// Where the revocation list of an authority is published.
+fn list_address(public_url: &str, kind: Kind) -> String {
+    format!("{public_url}/crl/{}.crl", kind.word())
+}
+
+fn random_serial() -> Result<SerialNumber, Error> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Random)?;
+    Ok(SerialNumber::from_random(random))
+}
+
+/// The host of an address, without scheme, port and path.
+fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if let Some(inner) = authority.strip_prefix('[') {
+        return inner.split(']').next().unwrap_or(inner);
+    }
+    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+}
+
+/// The routes of this slice.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list)),
+        Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_what_stands_between_scheme_and_port() {
+        for (address, expected) in [
+            ("https://sealift.example.test:8443/x", "sealift.example.test"),
+            ("https://sealift.example.test", "sealift.example.test"),
+            ("https://[2001:db8::7]:8443", "2001:db8::7"),
+            ("http://127.0.0.1:8080", "127.0.0.1"),
+        ] {
+            assert_eq!(host(address), expected);
+        }
+    }
+
+    #[test]
+    fn kinds_round_trip() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.word()), Some(kind));
+        }
+        assert_eq!(Kind::parse("other"), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! Lists of stores and of what is in them (operator contract, chapters 6.1 and 6.2).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sealift_protocol::operator::certificate_stores::{
+    CertificateStore, InventoryCertificate, InventoryEntry, MaskedSecret,
+};
+use sealift_protocol::operator::schedule::Schedule;
+use sealift_protocol::{AgentId, JobId, StoreId};
+use serde_json::Value;
+use sqlx::{FromRow, PgConnection, QueryBuilder};
+
+use super::error::Error;
+use super::queries;
+use crate::http::Failure;
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
+use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::security::{Principal, permission};
+
+const COLUMNS: &str = "s.id, s.agent_id, s.client_machine, s.store_path, s.store_type, s.container_id,
+    c.name AS container_name, s.approved, s.create_if_missing, s.properties, s.sealed_password IS NOT NULL AS has_password,
+    s.inventory_schedule, s.inventory_job_id";
+const FROM: &str = " FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
+    LEFT JOIN containers c ON c.id = s.container_id LEFT JOIN agents a ON a.id = s.agent_id WHERE true";
+
+const FIELDS: &[Field] = &[
+    Field { name: "Id", sql: "s.id", kind: Kind::Guid },
+    Field { name: "AddSupported", sql: "t.supports_add", kind: Kind::Flag },
+    Field { name: "RemoveSupported", sql: "t.supports_remove", kind: Kind::Flag },
+    Field { name: "AgentAvailable", sql: "(a.status = 2)", kind: Kind::Flag },
+    Field { name: "AgentId", sql: "s.agent_id", kind: Kind::Guid },
+    Field { name: "Approved", sql: "s.approved", kind: Kind::Flag },
+    Field { name: "Category", sql: "s.store_type", kind: Kind::Number },
+    Field { name: "CertStoreType", sql: "s.store_type", kind: Kind::Number },
+    Field { name: "ClientMachine", sql: "s.client_machine", kind: Kind::Text },
+    Field { name: "Container", sql: "c.name", kind: Kind::Text },
+    Field { name: "ContainerId", sql: "s.container_id", kind: Kind::Number },
+    Field { name: "HasInventoryScheduled", sql: "(s.inventory_schedule IS NOT NULL)", kind: Kind::Flag },
+    Field { name: "PrivateKeyAllowed", sql: "t.private_key", kind: Kind::Number },
+    Field { name: "StorePath", sql: "s.store_path", kind: Kind::Text },
+];
+
+#[derive(Debug, FromRow)]
+pub(super) struct StoreListRow {
+    id: StoreId,
+    agent_id: AgentId,
+    client_machine: String,
+    store_path: String,
+    store_type: i32,
+    container_id: Option<i64>,
+    container_name: Option<String>,
+    approved: bool,
+    create_if_missing: bool,
+    properties: Value,
+    has_password: bool,
+    inventory_schedule: Option<Value>,
+    inventory_job_id: Option<JobId>,
+}
+
+impl From<StoreListRow> for CertificateStore {
+    fn from(row: StoreListRow) -> Self {
+        Self {
+            id: row.id,
+            display_name: format!("{} - {}", row.client_machine, row.store_path),
+            container_id: row.container_id,
+            container_name: Some(row.container_name.unwrap_or_default()),
+            client_machine: row.client_machine,
+            store_path: row.store_path,
+            cert_store_inventory_job_id: row.inventory_job_id,
+            cert_store_type: row.store_type,
+            approved: row.approved,
+            create_if_missing: row.create_if_missing,
+            properties: row.properties.to_string(),
+            agent_id: row.agent_id,
+            agent_assigned: true,
+            inventory_schedule: row
+                .inventory_schedule
+                .and_then(|value| serde_json::from_value::<Schedule>(value).ok()),
+            set_new_password_allowed: row.has_password,
+            password: None,
+        }
+    }
+}
+
+/// One page of stores that the caller may read.
+pub(super) async fn stores(
+    db: &mut PgConnection,
+    caller: &Principal,
+    list: &ListQuery,
+    now: DateTime<Utc>,
+) -> Result<(Vec<CertificateStore>, i64), Failure> {
+    let asker = Asker { name: caller.name(), now };
+    let filter = list.filter.as_deref();
+    let mut page = QueryBuilder::new(format!("-- name: stores\nSELECT {COLUMNS}{FROM}"));
+    push_visible(&mut page, caller);
+    push_filter(&mut page, FIELDS, filter, &asker)?;
+    push_order(&mut page, FIELDS, list, ("s.client_machine", false), "s.id")?;
+    let rows: Vec<StoreListRow> = page.build_query_as().fetch_all(&mut *db).await?;
+    let mut count = QueryBuilder::new(format!("-- name: count_stores\nSELECT count(*) FROM (SELECT 1{FROM}"));
+    push_visible(&mut count, caller);
+    push_filter(&mut count, FIELDS, filter, &asker)?;
+    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
+    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    Ok((rows.into_iter().map(CertificateStore::from).collect(), total))
+}
+
+/// Narrows to the containers that the caller may read.
+fn push_visible(sql: &mut QueryBuilder<sqlx::Postgres>, caller: &Principal) {
+    if !caller.permits(permission::STORES_READ) {
+        sql.push(" AND s.container_id = ANY(").push_bind(caller.scopes(permission::STORES_READ)).push(")");
+    }
+}
+
+/// One store as it was just made.
+pub(super) async fn by_id(
+    db: &mut PgConnection,
+    id: StoreId,
+) -> Result<Option<CertificateStore>, sqlx::Error> {
+    let mut sql = QueryBuilder::new(format!("-- name: store_by_id\nSELECT {COLUMNS}{FROM} AND s.id = "));
+    let row: Option<StoreListRow> = sql.push_bind(id.uuid()).build_query_as().fetch_optional(db).await?;
+    Ok(row.map(CertificateStore::from))
+}
+
+/// One store, for a caller who may read it.
+pub(super) async fn store(
+    db: &mut PgConnection,
+    caller: &Principal,
+    id: StoreId,
+) -> Result<CertificateStore, Failure> {
+    let mut store = by_id(db, id).await?.ok_or(Error::UnknownStore(id))?;
+    caller.require_for(permission::STORES_READ, store.container_id)?;
+    store.password = store.set_new_password_allowed.then(|| MaskedSecret::new(true));
+    store.container_name = store.container_name.filter(|name| !name.is_empty());
+    Ok(store)
+}
+
+/// One certificate of one entry, as joined.
+#[derive(Debug)]
+pub(super) struct EntryRow {
+    pub(super) id: i64,
+    pub(super) alias: String,
+    pub(super) parameters: Value,
+    pub(super) certificate_id: Option<i64>,
+    pub(super) issued_dn: Option<String>,
+    pub(super) serial_number: Option<String>,
+    pub(super) not_before: Option<DateTime<Utc>>,
+    pub(super) not_after: Option<DateTime<Utc>>,
+    pub(super) signing_algorithm: Option<String>,
+    pub(super) issuer_dn: Option<String>,
+    pub(super) thumbprint: Option<String>,
+    pub(super) state: Option<i16>,
+}
+
+/// One page of a store's entries, by alias.
+pub(super) async fn inventory(
+    db: &mut PgConnection,
+    caller: &Principal,
+    id: StoreId,
+    list: &ListQuery,
+) -> Result<(Vec<InventoryEntry>, i64), Failure> {
+    let store = by_id(db, id).await?.ok_or(Error::UnknownStore(id))?;
+    caller.require_for(permission::STORES_READ, store.container_id)?;
+    let rows = queries::entries(db, id, list.limit, list.offset).await?;
+    let total = queries::count_entries(db, id, COUNT_BOUND + 1).await?;
+    let mut entries: Vec<InventoryEntry> = Vec::new();
+    for row in rows {
+        if entries.last().is_none_or(|entry| entry.cert_store_inventory_item_id != row.id) {
+            entries.push(InventoryEntry {
+                name: row.alias.clone(),
+                certificates: Vec::new(),
+                parameters: texts(&row.parameters),
+                cert_store_id: id,
+                cert_store_inventory_item_id: row.id,
+            });
+        }
+        if let (Some(entry), Some(certificate)) = (entries.last_mut(), certificate(row)) {
+            entry.certificates.push(certificate);
+        }
+    }
+    Ok((entries, total))
+}
+
+fn certificate(row: EntryRow) -> Option<InventoryCertificate> {
+    Some(InventoryCertificate {
+        id: row.certificate_id?,
+        issued_dn: row.issued_dn?,
+        serial_number: row.serial_number?,
+        not_before: row.not_before?.into(),
+        not_after: row.not_after?.into(),
+        signing_algorithm: row.signing_algorithm?,
+        issuer_dn: row.issuer_dn?,
+        thumbprint: row.thumbprint?,
+        cert_store_inventory_item_id: row.id,
+        cert_state: row.state?.into(),
+        metadata: BTreeMap::new(),
+    })
+}
+
+fn texts(parameters: &Value) -> BTreeMap<String, String> {
+    let Value::Object(members) = parameters else { return BTreeMap::new() };
+    members.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}

@@ -1,0 +1,24 @@
+//! Certificate stores, their types and containers, what is in them, and the jobs that change them.
+//!
+//! Operators ask here for additions, removals and inventories; the jobs themselves live in
+//! `orchestrator_jobs`. What agents read from stores is reconciled in `inventory`.
+
+mod add;
+mod container;
+mod error;
+mod inventory;
+mod list;
+mod queries;
+mod remove;
+mod routes;
+mod store;
+mod store_type;
+pub mod sweep;
+mod target;
+mod work;
+
+pub(crate) use error::Error;
+pub(crate) use inventory::{Upload, follow_with_inventory, store_page};
+pub(crate) use routes::{Adds, endpoints, start_adds};
+pub(crate) use target::{Placement, StoreFacts, decide_add, load_facts};
+pub(crate) use work::describe;

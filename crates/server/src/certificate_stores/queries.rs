@@ -1,0 +1,398 @@
+//! Every statement of this slice, but for the filtered lists in `list.rs`.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sealift_protocol::{AgentId, JobId, StoreId};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::inventory::Entry;
+use super::list::EntryRow;
+use super::store::NewStore;
+use super::store_type::TypeRow;
+use super::target::StoreFacts;
+use super::work::StoreRow;
+
+fn uuids(stores: &[StoreId]) -> Vec<Uuid> {
+    stores.iter().map(|store| store.uuid()).collect()
+}
+
+pub(super) async fn store_facts(
+    db: &mut PgConnection,
+    stores: &[StoreId],
+) -> Result<Vec<StoreFacts>, sqlx::Error> {
+    sqlx::query_as!(
+        StoreFacts,
+        r#"-- name: store_facts
+        SELECT s.id AS "id: StoreId", s.agent_id AS "agent_id: AgentId", a.client_machine AS agent_machine,
+            a.status AS agent_status,
+            ('CertStores.' || t.capability || '.Management') = ANY(a.capabilities) AS "capable!",
+            s.client_machine, s.store_path, s.container_id, s.approved, s.create_if_missing, s.store_type,
+            t.short_name, t.capability, t.supports_add, t.supports_remove, t.supports_create, t.private_key,
+            t.custom_alias, t.entry_password, t.entry_parameters
+        FROM certificate_stores s
+        JOIN store_types t ON t.id = s.store_type
+        JOIN agents a ON a.id = s.agent_id
+        WHERE s.id = ANY($1)"#,
+        &uuids(stores),
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub(super) async fn store_rows(
+    db: &mut PgConnection,
+    stores: &[StoreId],
+) -> Result<Vec<StoreRow>, sqlx::Error> {
+    sqlx::query_as!(
+        StoreRow,
+        r#"-- name: store_rows
+        SELECT s.id AS "id: StoreId", t.short_name, s.store_path, s.properties, s.sealed_password, s.inventory_version
+        FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
+        WHERE s.id = ANY($1)"#,
+        &uuids(stores),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Which of these aliases are taken, with the thumbprint of the certificate that has them.
+pub(super) async fn taken_aliases(
+    db: &mut PgConnection,
+    aliases: &[(StoreId, String)],
+) -> Result<HashMap<(StoreId, String), Option<String>>, sqlx::Error> {
+    let stores: Vec<Uuid> = aliases.iter().map(|(store, _)| store.uuid()).collect();
+    let names: Vec<String> = aliases.iter().map(|(_, alias)| alias.clone()).collect();
+    let rows = sqlx::query!(
+        r#"-- name: taken_aliases
+        SELECT e.store_id AS "store_id: StoreId", wanted.alias AS "alias!", c.thumbprint AS "thumbprint?"
+        FROM unnest($1::uuid[], $2::text[]) AS wanted(store, alias)
+        JOIN store_entries e ON e.store_id = wanted.store AND lower(e.alias) = lower(wanted.alias)
+        LEFT JOIN store_entry_certificates ec ON ec.entry_id = e.id AND ec.chain_level = 0
+        LEFT JOIN certificates c ON c.id = ec.certificate_id"#,
+        &stores,
+        &names,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.store_id, row.alias), row.thumbprint)).collect())
+}
+
+pub(super) async fn store_type(db: &mut PgConnection, id: i32) -> Result<Option<TypeRow>, sqlx::Error> {
+    Ok(store_types(db).await?.into_iter().find(|row| row.id == id))
+}
+
+pub(super) async fn store_types(db: &mut PgConnection) -> Result<Vec<TypeRow>, sqlx::Error> {
+    sqlx::query_as!(
+        TypeRow,
+        "-- name: store_types
+        SELECT id, short_name, name, capability, supports_add, supports_remove, supports_create, private_key,
+            custom_alias, entry_password, store_password, properties, entry_parameters, inventory_job_type,
+            management_job_type
+        FROM store_types ORDER BY id",
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub(super) async fn container_exists(db: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- name: container_exists
+        SELECT EXISTS (SELECT 1 FROM containers WHERE id = $1) AS "found!""#,
+        id,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The new container's id; `None` when the name is taken.
+pub(super) async fn insert_container(
+    db: &mut PgConnection,
+    name: &str,
+    store_type: i32,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "-- name: insert_container
+        INSERT INTO containers (name, store_type, created_at) VALUES ($1, $2, $3)
+        ON CONFLICT (lower(name)) DO NOTHING RETURNING id",
+        name,
+        store_type,
+        now,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// False when there is a store at that place already.
+pub(super) async fn insert_store(
+    db: &mut PgConnection,
+    store: &NewStore<'_>,
+    inventory_job: JobId,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "-- name: insert_store
+        INSERT INTO certificate_stores (id, agent_id, client_machine, store_path, store_type, container_id, approved,
+            create_if_missing, properties, sealed_password, inventory_schedule, next_inventory_at, inventory_job_id,
+            created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10, $11,
+            CASE WHEN $10::jsonb IS NULL THEN NULL ELSE $12::uuid END, $13)
+        ON CONFLICT (agent_id, lower(client_machine), store_path, store_type) DO NOTHING",
+        store.id.uuid(),
+        store.agent_id.uuid(),
+        store.client_machine,
+        store.store_path,
+        store.store_type,
+        store.container_id,
+        store.create_if_missing,
+        store.properties,
+        store.sealed_password,
+        store.schedule,
+        store.next_inventory_at,
+        inventory_job.uuid(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn set_schedule(
+    db: &mut PgConnection,
+    stores: &[StoreId],
+    schedule: Option<&Value>,
+    next: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: set_schedule
+        UPDATE certificate_stores SET inventory_schedule = $2, next_inventory_at = $3,
+            inventory_job_id = CASE WHEN $2::jsonb IS NULL THEN NULL
+                ELSE coalesce(inventory_job_id, gen_random_uuid()) END
+        WHERE id = ANY($1)",
+        &uuids(stores),
+        schedule,
+        next,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Stores whose inventory is due and that have none waiting, locked.
+pub(super) async fn lock_due_inventories(
+    db: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(StoreId, Value)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"-- name: lock_due_inventories
+        SELECT id AS "id: StoreId", inventory_schedule AS "schedule!" FROM certificate_stores
+        WHERE next_inventory_at <= $1 AND approved
+        ORDER BY next_inventory_at LIMIT $2 FOR UPDATE SKIP LOCKED"#,
+        now,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.schedule)).collect())
+}
+
+pub(super) async fn set_next_inventories(
+    db: &mut PgConnection,
+    stores: &[StoreId],
+    nexts: &[Option<DateTime<Utc>>],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: set_next_inventories
+        UPDATE certificate_stores SET next_inventory_at = due.next
+        FROM unnest($1::uuid[], $2::timestamptz[]) AS due(store, next) WHERE id = due.store",
+        &uuids(stores),
+        nexts as &[Option<DateTime<Utc>>],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The version of the inventory that the server holds, the store locked; the outer `None`: no such store.
+pub(super) async fn lock_inventory_version(
+    db: &mut PgConnection,
+    store: StoreId,
+) -> Result<Option<Option<String>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "-- name: lock_inventory_version
+        SELECT inventory_version FROM certificate_stores WHERE id = $1 FOR UPDATE",
+        store.uuid(),
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub(super) async fn set_inventory_version(
+    db: &mut PgConnection,
+    store: StoreId,
+    version: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: set_inventory_version
+        UPDATE certificate_stores SET inventory_version = $2,
+            inventoried_at = CASE WHEN $2::text IS NULL THEN inventoried_at ELSE $3 END
+        WHERE id = $1",
+        store.uuid(),
+        version,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn touch_inventory(
+    db: &mut PgConnection,
+    store: StoreId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: touch_inventory
+        UPDATE certificate_stores SET inventoried_at = $2 WHERE id = $1",
+        store.uuid(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    aliases: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: delete_entries
+        DELETE FROM store_entries WHERE store_id = $1 AND lower(alias) IN (SELECT lower(gone) FROM unnest($2::text[]) AS g(gone))",
+        store.uuid(),
+        aliases,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_unseen(
+    db: &mut PgConnection,
+    store: StoreId,
+    history_id: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: delete_unseen
+        DELETE FROM store_entries WHERE store_id = $1 AND seen_in <> $2",
+        store.uuid(),
+        history_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ids of the entries by their alias.
+pub(super) async fn upsert_entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    history_id: i64,
+    entries: &[Entry],
+) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let aliases: Vec<String> = entries.iter().map(|entry| entry.alias.clone()).collect();
+    let keys: Vec<bool> = entries.iter().map(|entry| entry.private_key_entry).collect();
+    let parameters: Vec<Value> = entries.iter().map(|entry| entry.parameters.clone()).collect();
+    let rows = sqlx::query!(
+        r#"-- name: upsert_entries
+        INSERT INTO store_entries (store_id, alias, private_key_entry, parameters, seen_in)
+        SELECT $1, alias, key, parameters, $2
+        FROM unnest($3::text[], $4::boolean[], $5::jsonb[]) AS e(alias, key, parameters)
+        ON CONFLICT (store_id, lower(alias)) DO UPDATE SET alias = excluded.alias,
+            private_key_entry = excluded.private_key_entry, parameters = excluded.parameters,
+            seen_in = excluded.seen_in
+        RETURNING id, alias"#,
+        store.uuid(),
+        history_id,
+        &aliases,
+        &keys,
+        &parameters,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.alias, row.id)).collect())
+}
+
+pub(super) async fn replace_entry_certificates(
+    db: &mut PgConnection,
+    entries: &[i64],
+    members: &[(i64, i16, i64)],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: delete_entry_certificates
+        DELETE FROM store_entry_certificates WHERE entry_id = ANY($1)",
+        entries,
+    )
+    .execute(&mut *db)
+    .await?;
+    let entry_ids: Vec<i64> = members.iter().map(|member| member.0).collect();
+    let levels: Vec<i16> = members.iter().map(|member| member.1).collect();
+    let certificates: Vec<i64> = members.iter().map(|member| member.2).collect();
+    sqlx::query!(
+        "-- name: insert_entry_certificates
+        INSERT INTO store_entry_certificates (entry_id, chain_level, certificate_id)
+        SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[])",
+        &entry_ids,
+        &levels,
+        &certificates,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<EntryRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EntryRow,
+        r#"-- name: entries
+        SELECT e.id, e.alias, e.parameters, c.id AS "certificate_id?", c.issued_dn AS "issued_dn?",
+            c.serial_number AS "serial_number?", c.not_before AS "not_before?", c.not_after AS "not_after?",
+            c.signing_algorithm AS "signing_algorithm?", c.issuer_dn AS "issuer_dn?", c.thumbprint AS "thumbprint?",
+            c.state AS "state?"
+        FROM (SELECT * FROM store_entries WHERE store_id = $1 ORDER BY lower(alias) LIMIT $2 OFFSET $3) AS e
+        LEFT JOIN store_entry_certificates ec ON ec.entry_id = e.id
+        LEFT JOIN certificates c ON c.id = ec.certificate_id
+        ORDER BY lower(e.alias), ec.chain_level"#,
+        store.uuid(),
+        limit,
+        offset,
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub(super) async fn count_entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    bound: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- name: count_entries
+        SELECT count(*) AS "count!" FROM (SELECT 1 FROM store_entries WHERE store_id = $1 LIMIT $2) AS bounded"#,
+        store.uuid(),
+        bound,
+    )
+    .fetch_one(db)
+    .await
+}

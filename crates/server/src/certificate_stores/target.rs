@@ -1,0 +1,294 @@
+//! Whether a certificate may go into a store: one decision, for Add and for Deploy alike.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use sealift_protocol::agent::leases::AddWork;
+use sealift_protocol::{AgentId, JobId, Secret, StoreId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::error::Error;
+use super::queries;
+use crate::certificates::CertificateFacts;
+use crate::orchestrator_jobs::{NewJob, Operation, When};
+use crate::sealing::{Place, SealingKey};
+use crate::security::{Principal, permission};
+
+/// Longest alias, as in the table of entries.
+pub(super) const MAX_ALIAS: usize = 512;
+/// Longest password of an entry, in characters.
+const MAX_PASSWORD: usize = 256;
+/// Most entry parameter values of one target, and the longest of them.
+const MAX_FIELDS: (usize, usize) = (50, 4_000);
+
+/// What decisions about a store need to know.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreFacts {
+    pub(crate) id: StoreId,
+    pub(crate) agent_id: AgentId,
+    pub(crate) agent_machine: String,
+    pub(crate) agent_status: i16,
+    pub(crate) capable: bool,
+    pub(crate) client_machine: String,
+    pub(crate) store_path: String,
+    pub(crate) container_id: Option<i64>,
+    pub(crate) approved: bool,
+    pub(crate) create_if_missing: bool,
+    pub(crate) store_type: i32,
+    pub(crate) short_name: String,
+    pub(crate) capability: String,
+    pub(crate) supports_add: bool,
+    pub(crate) supports_remove: bool,
+    pub(crate) supports_create: bool,
+    pub(crate) private_key: i16,
+    pub(crate) custom_alias: i16,
+    pub(crate) entry_password: bool,
+    pub(crate) entry_parameters: Value,
+}
+
+/// Loads the facts of stores in one query; unknown ones are left out.
+pub(crate) async fn load_facts(
+    db: &mut PgConnection,
+    stores: &[StoreId],
+) -> Result<HashMap<StoreId, StoreFacts>, sqlx::Error> {
+    let facts = queries::store_facts(db, stores).await?;
+    Ok(facts.into_iter().map(|facts| (facts.id, facts)).collect())
+}
+
+impl StoreFacts {
+    /// Refuses a caller without this permission for the store's container.
+    pub(super) fn authorize(&self, caller: &Principal, permission: &str) -> Result<(), Error> {
+        if caller.permits_for(permission, self.container_id) {
+            return Ok(());
+        }
+        let permission = match self.container_id {
+            None => permission.to_owned(),
+            Some(container) => format!("{permission} or {permission}{container}/"),
+        };
+        Err(Error::StoreForbidden { store: self.id, permission })
+    }
+
+    /// Refuses a store that can get no management job.
+    pub(super) fn ready(&self) -> Result<(), Error> {
+        if !self.approved {
+            return Err(Error::StoreNotApproved(self.id));
+        }
+        if self.agent_status != 2 {
+            return Err(Error::AgentNotApproved { store: self.id, agent: self.agent_machine.clone() });
+        }
+        if !self.capable {
+            return Err(Error::NotCapable {
+                store: self.id,
+                agent: self.agent_machine.clone(),
+                capability: format!("CertStores.{}.Management", self.capability),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn not_supported(&self, operation: &'static str) -> Error {
+        Error::NotSupported { store: self.id, store_type: self.short_name.clone(), operation }
+    }
+
+    /// A job on this store.
+    pub(super) fn job(&self, operation: Operation, when: When, now: DateTime<Utc>) -> NewJob {
+        NewJob {
+            id: JobId::generate(),
+            agent_id: self.agent_id,
+            store_id: self.id,
+            operation,
+            run_at: when.run_at(now),
+            scheduled: matches!(when, When::At(_)),
+            certificate_id: None,
+            details: Value::Object(serde_json::Map::new()),
+            sealed_secret: None,
+            agent_machine: self.agent_machine.clone(),
+            client_machine: self.client_machine.clone(),
+            store_path: self.store_path.clone(),
+            store_type: self.short_name.clone(),
+        }
+    }
+}
+
+/// What a caller wants for one store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Placement {
+    pub(crate) alias: Option<String>,
+    pub(crate) overwrite: bool,
+    pub(crate) include_private_key: bool,
+    pub(crate) job_fields: BTreeMap<String, Value>,
+    pub(crate) entry_password: Option<Secret>,
+}
+
+/// What a job row says of an addition or removal. Never a secret.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) alias: Option<String>,
+    pub(super) overwrite: bool,
+    pub(super) include_private_key: bool,
+    pub(super) create_if_missing: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) job_fields: BTreeMap<String, String>,
+}
+
+impl Details {
+    pub(super) fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The work as the agent gets it.
+    pub(super) fn into_work(
+        self,
+        certificates: Vec<String>,
+        key: Option<Secret>,
+        password: Option<Secret>,
+    ) -> AddWork {
+        AddWork {
+            alias: self.alias,
+            certificates,
+            private_key: key,
+            entry_password: password,
+            overwrite: self.overwrite,
+            create_if_missing: self.create_if_missing,
+            job_fields: self.job_fields,
+        }
+    }
+}
+
+/// Decides about one store, and makes the job.
+///
+/// # Errors
+/// Each way in which the store, its type, its agent, the certificate or the placement is not fit.
+pub(crate) fn decide_add(
+    store: &StoreFacts,
+    certificate: &CertificateFacts,
+    placement: &Placement,
+    caller: &Principal,
+    sealing: &SealingKey,
+    when: When,
+    now: DateTime<Utc>,
+) -> Result<NewJob, Error> {
+    store.authorize(caller, permission::STORES_SCHEDULE)?;
+    if !store.supports_add {
+        return Err(store.not_supported("adding certificates"));
+    }
+    store.ready()?;
+    let include_private_key = private_key_wanted(store, certificate, placement)?;
+    let alias = alias_wanted(store, placement)?;
+    let job_fields = job_fields(store, &placement.job_fields)?;
+    let mut job = store.job(Operation::Add, when, now);
+    job.certificate_id = Some(certificate.id);
+    if let Some(password) = entry_password(store, placement)? {
+        let place = Place { table: "jobs", row: &job.id, column: "sealed_secret" };
+        job.sealed_secret = Some(sealing.seal(place, password.expose().as_bytes())?);
+    }
+    let details = Details {
+        alias,
+        overwrite: placement.overwrite,
+        include_private_key,
+        create_if_missing: store.create_if_missing && store.supports_create,
+        job_fields,
+    };
+    job.details = details.to_value();
+    Ok(job)
+}
+
+fn private_key_wanted(
+    store: &StoreFacts,
+    certificate: &CertificateFacts,
+    placement: &Placement,
+) -> Result<bool, Error> {
+    let wanted = match store.private_key {
+        0 if placement.include_private_key => {
+            return Err(Error::KeyForbidden { store: store.id, store_type: store.short_name.clone() });
+        }
+        0 => false,
+        1 => placement.include_private_key,
+        _ => true,
+    };
+    if wanted && !certificate.has_key {
+        return Err(Error::KeyMissing { store: store.id, certificate: certificate.id });
+    }
+    Ok(wanted)
+}
+
+fn alias_wanted(store: &StoreFacts, placement: &Placement) -> Result<Option<String>, Error> {
+    let refuse = |reason: &str| Err(Error::Alias { store: store.id, reason: reason.to_owned() });
+    match (&placement.alias, store.custom_alias) {
+        // Clients send the thumbprint or the old alias along with Overwrite even where the agent chooses.
+        (Some(_), 0) if placement.overwrite => Ok(placement.alias.clone()),
+        (Some(_), 0) => refuse("this store type chooses the alias itself; leave it out"),
+        (None, 2) => refuse("this store type needs one"),
+        (Some(alias), _) if alias.chars().count() > MAX_ALIAS => refuse("it is longer than 512 characters"),
+        (Some(alias), _) if alias.chars().any(char::is_control) => refuse("it holds control characters"),
+        (alias, _) => Ok(alias.clone()),
+    }
+}
+
+fn entry_password<'a>(store: &StoreFacts, placement: &'a Placement) -> Result<Option<&'a Secret>, Error> {
+    let Some(password) = placement.entry_password.as_ref().filter(|password| !password.is_empty()) else {
+        return Ok(None);
+    };
+    check_password("the entry's password", password)?;
+    // Where entries have no password of their own, the one that every Deploy must send has no use.
+    Ok(store.entry_password.then_some(password))
+}
+
+/// Refuses passwords that PKCS#12 cannot carry.
+pub(super) fn check_password(what: &str, password: &Secret) -> Result<(), Error> {
+    let text = password.expose();
+    let reason = if text.chars().count() > MAX_PASSWORD {
+        "is longer than 256 characters"
+    } else if text.chars().any(char::is_control) {
+        "holds control characters"
+    } else if text.chars().any(|c| u32::from(c) > 0xffff) {
+        "holds characters outside the Basic Multilingual Plane, such as emoji, which PKCS#12 cannot carry"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!("Password: {what} {reason}")))
+}
+
+/// Matches values to the declared entry parameters whatever the case of their names.
+pub(super) fn job_fields(
+    store: &StoreFacts,
+    given: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let refuse = |reason: String| {
+        Err(Error::Invalid(format!("JobFields for certificate store {}: {reason}", store.id)))
+    };
+    if given.len() > MAX_FIELDS.0 {
+        return refuse(format!("more than {} values", MAX_FIELDS.0));
+    }
+    let declared: Vec<&str> = match &store.entry_parameters {
+        Value::Array(parameters) => {
+            parameters.iter().filter_map(|parameter| parameter["Name"].as_str()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut fields = BTreeMap::new();
+    for (name, value) in given {
+        let Some(known) = declared.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
+            return refuse(format!(
+                "'{}' is no entry parameter of type {}",
+                name.chars().take(64).collect::<String>(),
+                store.short_name
+            ));
+        };
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            _ => return refuse(format!("{known} must be a text")),
+        };
+        if text.chars().count() > MAX_FIELDS.1 {
+            return refuse(format!("{known} is longer than {} characters", MAX_FIELDS.1));
+        }
+        fields.insert((*known).to_owned(), text);
+    }
+    Ok(fields)
+}

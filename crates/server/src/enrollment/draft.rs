@@ -1,0 +1,356 @@
+//! What a call of `POST /Enrollment/PFX` asks for, checked member by member (operator contract, 4.5). Pure: nothing
+//! is looked up here.
+
+use std::collections::BTreeMap;
+
+use sealift_pki::{DistinguishedName, KeyAlgorithm, SubjectAlternativeName};
+use sealift_protocol::Secret;
+use sealift_protocol::operator::enrollment::EnrollPfx;
+use serde_json::Value;
+
+use super::error::Error;
+use crate::authority::names;
+use crate::http::problem::shortened;
+
+/// Fewest characters of a password.
+const MIN_PASSWORD: usize = 8;
+/// Most characters of a password.
+const MAX_PASSWORD: usize = 256;
+/// Most metadata fields of a certificate.
+const MAX_METADATA: usize = 100;
+/// Most characters of a metadata field's name (operator contract, 8.6).
+const MAX_METADATA_NAME: usize = 256;
+/// Most characters of a metadata field's value.
+const MAX_METADATA_VALUE: usize = 4_000;
+/// Most characters of a friendly name.
+const MAX_FRIENDLY_NAME: usize = 256;
+
+/// How the certificate and its key are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// PKCS#12.
+    Pfx,
+    /// PKCS#12 too; the caller is going to deploy it.
+    Store,
+    /// PEM text.
+    Pem,
+}
+
+impl Format {
+    /// From the header `x-certificateformat`.
+    pub(super) fn parse(header: Option<&str>) -> Result<Self, Error> {
+        match header.map(str::trim).unwrap_or_default().to_ascii_uppercase().as_str() {
+            "" | "PFX" => Ok(Self::Pfx),
+            "STORE" => Ok(Self::Store),
+            "PEM" => Ok(Self::Pem),
+            other => Err(Error::Format(shortened(other))),
+        }
+    }
+
+    /// Ending of the file name that is suggested.
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            Self::Pfx => "pfx",
+            Self::Store => "store",
+            Self::Pem => "pem",
+        }
+    }
+}
+
+/// Order of certificates in text; PKCS#12 has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChainOrder {
+    /// The new certificate, then its issuers.
+    EndEntityFirst,
+    /// The root, then downwards.
+    RootFirst,
+}
+
+/// A certificate that is asked for. `Debug` shows no password.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) subject: DistinguishedName,
+    /// Short name.
+    pub(super) template: String,
+    pub(super) authority: Option<String>,
+    pub(super) names: Vec<SubjectAlternativeName>,
+    /// The template's default when none was asked for.
+    pub(super) key: Option<KeyAlgorithm>,
+    /// Made by the server when none was given.
+    pub(super) password: Option<Secret>,
+    pub(super) include_chain: bool,
+    pub(super) chain_order: ChainOrder,
+    pub(super) friendly_name: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
+    /// 3DES with SHA-1 in the PKCS#12.
+    pub(super) legacy_encryption: bool,
+}
+
+/// Checks every member; the first that is wrong is named.
+pub(super) fn read(request: EnrollPfx) -> Result<Draft, Error> {
+    if let Some(password) = &request.password {
+        check_password("Password", password)?;
+    }
+    Ok(Draft {
+        subject: subject(request.subject.as_deref())?,
+        template: template(request.template)?,
+        authority: request.certificate_authority,
+        names: alternative_names(&request.sans)?,
+        key: key(request.key_type.as_deref(), request.key_length, request.curve.as_deref())?,
+        password: request.password,
+        include_chain: request.include_chain,
+        chain_order: chain_order(request.chain_order.as_deref())?,
+        friendly_name: friendly_name(request.custom_friendly_name)?,
+        metadata: metadata(request.metadata)?,
+        legacy_encryption: request.use_legacy_encryption,
+    })
+}
+
+/// Refuses a password that a PKCS#12 file could not be opened with everywhere.
+pub(super) fn check_password(member: &str, password: &Secret) -> Result<(), Error> {
+    let text = password.expose();
+    let length = text.chars().count();
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
+        let reason = format!("expected {MIN_PASSWORD} to {MAX_PASSWORD} characters, found {length}");
+        return Err(Error::invalid(member, reason));
+    }
+    // The message tells the position and not the character.
+    let unfit = |letter: char| {
+        letter.is_control() || letter > '\u{fffd}' || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}')
+    };
+    match text.chars().position(unfit) {
+        None => Ok(()),
+        Some(position) => {
+            let position = position + 1;
+            let reason = format!(
+                "character {position} is not allowed; use printable characters of the Basic Multilingual Plane"
+            );
+            Err(Error::invalid(member, reason))
+        }
+    }
+}
+
+fn subject(text: Option<&str>) -> Result<DistinguishedName, Error> {
+    let required = || {
+        Error::invalid("Subject", "a distinguished name is required, such as CN=www.example.com,O=Example")
+    };
+    let text = text.filter(|text| !text.trim().is_empty()).ok_or_else(required)?;
+    let name = DistinguishedName::parse(text).map_err(|error| Error::invalid("Subject", error))?;
+    match name.is_empty() {
+        true => Err(required()),
+        false => Ok(name),
+    }
+}
+
+fn template(name: Option<String>) -> Result<String, Error> {
+    let name = name.unwrap_or_default().trim().to_owned();
+    match name.is_empty() || name.contains('\0') {
+        true => {
+            Err(Error::invalid("Template", "the short name of a template is required, such as TLSServer"))
+        }
+        false => Ok(name),
+    }
+}
+
+fn alternative_names(sans: &BTreeMap<String, Vec<String>>) -> Result<Vec<SubjectAlternativeName>, Error> {
+    let count: usize = sans.values().map(Vec::len).sum();
+    if count > names::MAX_NAMES {
+        return Err(Error::invalid(
+            "SANs",
+            format!("at most {} names are allowed, {count} were given", names::MAX_NAMES),
+        ));
+    }
+    let mut read = Vec::with_capacity(count);
+    for (kind, values) in sans {
+        for value in values {
+            let refused = |reason| Error::invalid(format!("SANs.{}", shortened(kind)), reason);
+            read.push(names::parse(kind.trim(), value).map_err(refused)?);
+        }
+    }
+    Ok(read)
+}
+
+fn key(kind: Option<&str>, length: Option<i64>, curve: Option<&str>) -> Result<Option<KeyAlgorithm>, Error> {
+    let given = |text: Option<&'_ str>| text.is_some_and(|text| !text.trim().is_empty());
+    let length = length.filter(|bits| *bits != 0);
+    let kind = match (kind.filter(|kind| given(Some(kind))), length) {
+        (Some(kind), _) => kind,
+        (None, _) if given(curve) => "ECC",
+        (None, Some(256 | 384 | 521)) => "ECC",
+        (None, Some(_)) => "RSA",
+        (None, None) => return Ok(None),
+    };
+    let length = length.map(u32::try_from).transpose();
+    let length =
+        length.map_err(|_| Error::invalid("KeyLength", "expected a number of bits, such as 2048 or 256"))?;
+    let algorithm = KeyAlgorithm::parse(kind, length, curve);
+    algorithm.map(Some).map_err(|error| Error::invalid("KeyType, KeyLength, Curve", error))
+}
+
+fn chain_order(order: Option<&str>) -> Result<ChainOrder, Error> {
+    match order.map(str::trim).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "endentityfirst" => Ok(ChainOrder::EndEntityFirst),
+        "rootfirst" => Ok(ChainOrder::RootFirst),
+        _ => Err(Error::invalid("ChainOrder", "expected EndEntityFirst or RootFirst")),
+    }
+}
+
+fn friendly_name(name: Option<String>) -> Result<Option<String>, Error> {
+    let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if name.chars().count() > MAX_FRIENDLY_NAME
+        || name.chars().any(|letter| letter.is_control() || letter > '\u{fffd}')
+    {
+        let reason = format!(
+            "expected at most {MAX_FRIENDLY_NAME} printable characters of the Basic Multilingual Plane"
+        );
+        return Err(Error::invalid("CustomFriendlyName", reason));
+    }
+    Ok(Some(name))
+}
+
+fn metadata(given: BTreeMap<String, Value>) -> Result<BTreeMap<String, String>, Error> {
+    if given.len() > MAX_METADATA {
+        return Err(Error::invalid("Metadata", format!("at most {MAX_METADATA} fields are allowed")));
+    }
+    let mut read = BTreeMap::new();
+    for (name, value) in given {
+        let member = format!("Metadata.{}", shortened(&name));
+        if name.trim().is_empty()
+            || name.chars().count() > MAX_METADATA_NAME
+            || name.chars().any(char::is_control)
+        {
+            let reason = format!("a field's name has 1 to {MAX_METADATA_NAME} printable characters");
+            return Err(Error::invalid(member, reason));
+        }
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text,
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Array(_) | Value::Object(_) => return Err(Error::invalid(member, "expected a text")),
+        };
+        if text.chars().count() > MAX_METADATA_VALUE || text.contains('\0') {
+            return Err(Error::invalid(member, format!("expected at most {MAX_METADATA_VALUE} characters")));
+        }
+        read.insert(name, text);
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> EnrollPfx {
+        EnrollPfx {
+            subject: Some("CN=www.example.test,O=Example".to_owned()),
+            template: Some("TLSServer".to_owned()),
+            ..EnrollPfx::default()
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut EnrollPfx)) -> String {
+        let mut request = request();
+        change(&mut request);
+        read(request).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_least_call_is_enough() {
+        let draft = read(request()).unwrap();
+        assert_eq!(draft.subject.common_name(), Some("www.example.test"));
+        assert!(draft.password.is_none() && draft.key.is_none() && draft.names.is_empty());
+        assert_eq!(draft.chain_order, ChainOrder::EndEntityFirst);
+    }
+
+    #[test]
+    fn each_refusal_names_its_member() {
+        let sans = |kind: &str, value: &str| BTreeMap::from([(kind.to_owned(), vec![value.to_owned()])]);
+        let value = |name: &str, value: Value| BTreeMap::from([(name.to_owned(), value)]);
+        let refusals = [
+            ("Subject: ", refusal(|call| call.subject = None)),
+            ("Subject: ", refusal(|call| call.subject = Some(" ".to_owned()))),
+            ("Subject: ", refusal(|call| call.subject = Some("www.example.test".to_owned()))),
+            ("Template: ", refusal(|call| call.template = Some(" ".to_owned()))),
+            ("SANs.dns: 'a b'", refusal(|call| call.sans = sans("dns", "a b"))),
+            ("SANs.IP4: ", refusal(|call| call.sans = sans("IP4", "::1"))),
+            ("SANs.x400: ", refusal(|call| call.sans = sans("x400", "x"))),
+            (
+                "SANs: ",
+                refusal(|call| {
+                    call.sans = BTreeMap::from([("dns".to_owned(), vec!["a.test".to_owned(); 101])])
+                }),
+            ),
+            ("KeyType, ", refusal(|call| call.key_type = Some("DSA".to_owned()))),
+            ("KeyType, ", refusal(|call| call.key_length = Some(1024))),
+            ("KeyLength: ", refusal(|call| call.key_length = Some(-1))),
+            ("KeyType, ", refusal(|call| call.curve = Some("1.3.132.0.10".to_owned()))),
+            ("Password: ", refusal(|call| call.password = Some(Secret::new("short")))),
+            ("ChainOrder: ", refusal(|call| call.chain_order = Some("sideways".to_owned()))),
+            (
+                "CustomFriendlyName: ",
+                refusal(|call| call.custom_friendly_name = Some("a\u{1f512}".to_owned())),
+            ),
+            ("Metadata.Owner: ", refusal(|call| call.metadata = value("Owner", serde_json::json!(["a"])))),
+            ("Metadata.Owner: ", refusal(|call| call.metadata = value("Owner", "x".repeat(4_001).into()))),
+            ("Metadata.: ", refusal(|call| call.metadata = value("", "x".into()))),
+        ];
+        for (member, refusal) in refusals {
+            assert!(refusal.starts_with(member), "{member}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn keys_are_understood_however_they_are_described() {
+        for (kind, length, curve, expected) in [
+            (Some("RSA"), Some(4096), None, Some(KeyAlgorithm::Rsa(4096))),
+            (None, Some(3072), None, Some(KeyAlgorithm::Rsa(3072))),
+            (None, Some(384), None, Some(KeyAlgorithm::EcdsaP384)),
+            (None, None, Some("1.2.840.10045.3.1.7"), Some(KeyAlgorithm::EcdsaP256)),
+            (Some(""), Some(0), Some(" "), None),
+            (None, None, None, None),
+        ] {
+            assert_eq!(key(kind, length, curve).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn passwords_are_what_every_reader_of_pkcs12_can_type() {
+        for good in ["correct horse", "пароль-пароль", "äöü€ßéèê", "        ", &"x".repeat(256)]
+        {
+            assert!(check_password("Password", &Secret::new(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "1234567",
+            &"x".repeat(257),
+            "tab\tinside",
+            "bell\u{7}bell",
+            "emoji-\u{1f512}-lock",
+            "line\u{2028}line",
+        ] {
+            let refusal = check_password("Password", &Secret::new(bad)).unwrap_err().to_string();
+            assert!(refusal.starts_with("Password: ") && !refusal.contains(bad), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn metadata_becomes_text() {
+        let given = serde_json::json!({"Owner": "web", "Cost": 17, "Live": true, "Unset": null});
+        let read = metadata(serde_json::from_value(given).unwrap()).unwrap();
+        let pairs: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("Cost", "17"), ("Live", "true"), ("Owner", "web")]);
+    }
+
+    #[test]
+    fn formats_are_read_in_any_case() {
+        assert_eq!(Format::parse(None).unwrap(), Format::Pfx);
+        assert_eq!(Format::parse(Some("store")).unwrap(), Format::Store);
+        assert_eq!(Format::parse(Some("Pem")).unwrap(), Format::Pem);
+        for other in ["ZIP", "JKS", "REPLACE", "x"] {
+            let refusal = Format::parse(Some(other)).unwrap_err().to_string();
+            assert!(refusal.contains("PFX, STORE and PEM"), "{refusal}");
+        }
+    }
+}

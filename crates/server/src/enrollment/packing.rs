@@ -1,0 +1,167 @@
+//! How a new certificate and its key are handed out: PKCS#12 or PEM, the password, and the file's name. The key is
+//! always under the password.
+
+use sealift_pki::{Certificate, Encryption, Pkcs12, PrivateKey, encrypted_key};
+use sealift_protocol::Secret;
+use zeroize::Zeroizing;
+
+use super::draft::{ChainOrder, Format};
+use super::error::Error;
+
+/// Iterations of key derivation: what current Java writes. The file leaves the house under a password that people
+/// may have chosen.
+const ITERATIONS: u32 = 10_000;
+/// Characters of a password that the server makes: 6 random bits each.
+const PASSWORD_LENGTH: usize = 20;
+/// Letters of such passwords; 64, so that each random byte gives one without preference.
+const PASSWORD_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Most characters of a suggested file name, without its ending.
+const MAX_FILE_NAME: usize = 100;
+
+/// What is packed, and how. No `Debug`: it holds a private key.
+pub(super) struct Parcel {
+    pub(super) key: PrivateKey,
+    /// Leaf first; the chain up to the root where it was asked for.
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) friendly_name: Option<String>,
+    pub(super) password: Secret,
+    pub(super) format: Format,
+    pub(super) chain_order: ChainOrder,
+    pub(super) legacy_encryption: bool,
+}
+
+/// Packs; takes milliseconds, so not on an async thread.
+pub(super) fn pack(parcel: Parcel) -> Result<Vec<u8>, Error> {
+    match parcel.format {
+        Format::Pem => pem(&parcel),
+        Format::Pfx | Format::Store => {
+            let encryption =
+                if parcel.legacy_encryption { Encryption::TripleDesSha1 } else { Encryption::Aes256Sha256 };
+            let entry = Pkcs12 {
+                key: Some(parcel.key),
+                certificates: parcel.certificates,
+                friendly_name: parcel.friendly_name,
+            };
+            Ok(entry.encode(parcel.password.expose(), encryption, ITERATIONS)?)
+        }
+    }
+}
+
+/// The certificates, then the key under the password.
+fn pem(parcel: &Parcel) -> Result<Vec<u8>, Error> {
+    let mut texts: Vec<String> = parcel.certificates.iter().map(Certificate::to_pem).collect();
+    if parcel.chain_order == ChainOrder::RootFirst {
+        texts.reverse();
+    }
+    texts.push(encrypted_key::to_pem(&parcel.key, parcel.password.expose(), ITERATIONS)?);
+    Ok(texts.concat().into_bytes())
+}
+
+/// A password from the system's random generator.
+pub(super) fn make_password() -> Result<Secret, Error> {
+    let mut random = Zeroizing::new([0u8; PASSWORD_LENGTH]);
+    aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| Error::Random)?;
+    Ok(password_from(&random))
+}
+
+fn password_from(random: &[u8; PASSWORD_LENGTH]) -> Secret {
+    let letter = |byte: &u8| char::from(PASSWORD_LETTERS[usize::from(byte & 63)]);
+    Secret::new(random.iter().map(letter).collect::<String>())
+}
+
+/// The name under which a client may save the file: letters, digits, `.`, `-` and `_` only, so that it means the same
+/// in a header and on every disk.
+pub(super) fn file_name(certificate: &Certificate, format: Format) -> String {
+    let names = certificate.subject_alternative_names();
+    let name =
+        certificate.common_name().map(str::to_owned).or_else(|| names.first().map(ToString::to_string));
+    let stem = safe_stem(&name.unwrap_or_else(|| certificate.serial_number().to_string()));
+    format!("{stem}.{}", format.extension())
+}
+
+fn safe_stem(name: &str) -> String {
+    let safe =
+        |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' };
+    let stem: String = name.chars().take(MAX_FILE_NAME).map(safe).collect();
+    match stem.trim_start_matches('.') {
+        "" => "certificate".to_owned(),
+        stem => stem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_use_all_letters_and_pass_our_own_rules() {
+        let password =
+            password_from(&[0, 63, 64, 255, 26, 52, 62, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+        assert_eq!(password.expose(), "A_A_a0-BCDEFGHIJKLMN");
+        let made = make_password().unwrap();
+        assert!(super::super::draft::check_password("Password", &made).is_ok());
+        assert_ne!(made, make_password().unwrap());
+    }
+
+    fn authority(name: &str) -> sealift_pki::Issuer {
+        let now: chrono::DateTime<chrono::Utc> = "2026-05-04T09:30:00Z".parse().unwrap();
+        sealift_pki::Issuer::self_signed_root(&sealift_pki::AuthorityProfile {
+            subject: sealift_pki::DistinguishedName::from_common_name(name).unwrap(),
+            serial_number: sealift_pki::SerialNumber::from_random([7; 16]),
+            not_before: now,
+            not_after: now + chrono::TimeDelta::days(1),
+            crl_distribution_point: None,
+        })
+        .unwrap()
+    }
+
+    fn parcel(format: Format, chain_order: ChainOrder) -> Parcel {
+        let (leaf, root) = (authority("leaf"), authority("root"));
+        Parcel {
+            key: leaf.key().clone(),
+            certificates: vec![leaf.certificate().clone(), root.certificate().clone()],
+            friendly_name: Some("web".to_owned()),
+            password: Secret::new("correct horse"),
+            format,
+            chain_order,
+            legacy_encryption: false,
+        }
+    }
+
+    #[test]
+    fn text_keeps_the_order_asked_for_and_no_key_in_the_clear() {
+        for (order, names) in
+            [(ChainOrder::EndEntityFirst, ["leaf", "root"]), (ChainOrder::RootFirst, ["root", "leaf"])]
+        {
+            let text = String::from_utf8(pack(parcel(Format::Pem, order)).unwrap()).unwrap();
+            let found = sealift_pki::pem::certificates(&text).unwrap();
+            assert_eq!(found.iter().filter_map(Certificate::common_name).collect::<Vec<_>>(), names);
+            assert!(text.contains("BEGIN ENCRYPTED PRIVATE KEY") && !text.contains("BEGIN PRIVATE KEY"));
+        }
+    }
+
+    #[test]
+    fn a_pfx_opens_with_its_password_and_holds_what_was_packed() {
+        let packed = parcel(Format::Store, ChainOrder::RootFirst);
+        let key = packed.key.clone();
+        let read =
+            Pkcs12::decode(&pack(packed).unwrap(), "correct horse", sealift_pki::Limits::UPLOAD).unwrap();
+        assert_eq!((read.key, read.friendly_name.as_deref()), (Some(key), Some("web")));
+        assert_eq!(read.certificates.first().and_then(Certificate::common_name), Some("leaf"));
+    }
+
+    #[test]
+    fn file_names_are_safe() {
+        for (name, stem) in [
+            ("www.example.test", "www.example.test"),
+            ("*.example.test", "_.example.test"),
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("a\r\nX-Header: b", "a__X-Header__b"),
+            ("...", "certificate"),
+            ("münchen", "m_nchen"),
+        ] {
+            assert_eq!(safe_stem(name), stem);
+        }
+        assert_eq!(safe_stem(&"n".repeat(300)).len(), MAX_FILE_NAME);
+    }
+}

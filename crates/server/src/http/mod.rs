@@ -1,0 +1,18 @@
+//! What every handler stands on: problems, lenient bodies, lists, the query language, and the routing table.
+//!
+//! It knows no slice.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod calls;
+mod filter;
+pub(crate) mod filter_sql;
+mod lenient_json;
+pub(crate) mod list;
+pub(crate) mod paths;
+pub(crate) mod problem;
+pub(crate) mod route;
+
+pub(crate) use answer::json;
+pub(crate) use body::Body;
+pub(crate) use problem::{Code, Failure};

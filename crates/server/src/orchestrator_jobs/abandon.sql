@@ -1,0 +1,27 @@
+-- name: abandon
+-- Ends attempts that their agent does not know of: its process died, or the answer that leased them was lost.
+WITH live AS (
+    SELECT id, lease_token AS token, attempt < max_attempts AS again FROM jobs
+    WHERE agent_id = $1 AND state = 2 AND id <> ALL ($2::uuid[])
+    FOR UPDATE
+), ended AS (
+    DELETE FROM jobs USING live
+    WHERE jobs.id = live.id AND jobs.state = 2 AND jobs.lease_token = live.token AND NOT live.again
+    RETURNING jobs.*, live.token, 3::smallint AS status
+), again AS (
+    UPDATE jobs SET state = 1, lease_token = NULL, lease_until = NULL
+    FROM live
+    WHERE jobs.id = live.id AND jobs.state = 2 AND jobs.lease_token = live.token AND live.again
+    RETURNING jobs.*, live.token, 5::smallint AS status
+)
+INSERT INTO job_history (id, job_id, request_id, agent_id, store_id, job_type, operation, attempt, status, result,
+    scheduled, run_at, requested_at, requested_by, started_at, finished_at, certificate_id, agent_machine,
+    client_machine, store_path, store_type, lease_token, message, error_code)
+SELECT history_id, id, request_id, agent_id, store_id, job_type, operation, attempt, status, 4,
+    scheduled, run_at, requested_at, requested_by, started_at, greatest(started_at, $3), certificate_id,
+    agent_machine, client_machine, store_path, store_type, NULL,
+    'the agent began anew without having reported this attempt; whether the store was changed is not known, the next attempt will tell',
+    'agent_restarted'
+FROM (SELECT * FROM ended UNION ALL SELECT * FROM again) AS both_ways
+RETURNING job_id AS "job_id: JobId", agent_id AS "agent_id: AgentId", store_id AS "store_id: StoreId", lease_token,
+    request_id, operation, status, run_at, agent_machine, client_machine, store_path, store_type

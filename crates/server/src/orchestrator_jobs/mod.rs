@@ -1,0 +1,32 @@
+//! The queue: living jobs, leases, and job history. It knows no job's meaning.
+//!
+//! | state | is left by | for |
+//! |---|---|---|
+//! | 1 waiting | a lease, once `run_at` is reached and no other attempt is unfinished on its store | 2 |
+//! | 2 in process | a report of success, warning or final failure; the end of the lease of the last attempt | history, *completed* |
+//! | 2 in process | a report of a failure that may pass; the end of the lease | 5, and a history row *completed, will retry* |
+//! | 2 in process | its agent beginning anew without knowing of it | 1, and a history row *completed, will retry* |
+//! | 5 will retry | `retry_at` | 1, at its old place in the queue |
+//!
+//! Jobs of one store run one at a time and in order, so that an older certificate never lands after a newer
+//! one. Every change of state is one statement that names the state and the lease token it expects.
+
+mod dispatch;
+mod error;
+mod history;
+mod job;
+mod leases;
+mod queries;
+mod recurrence;
+mod routes;
+pub mod sweep;
+
+pub(crate) use dispatch::{Dispatch, Look};
+pub(crate) use error::Error;
+pub(crate) use job::{Cause, NewJob, Operation};
+pub(crate) use leases::{
+    Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease,
+    live_inventory_lease, mark_inventoried, next_due, record_steps, renew, schedule,
+};
+pub(crate) use recurrence::{When, next_after, when};
+pub(crate) use routes::endpoints;

@@ -1,0 +1,99 @@
+//! Periodic looks at the queue. Each may run on every replica at any time.
+
+use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::dispatch::Dispatch;
+use super::leases::Finished;
+use super::queries;
+
+/// Most leases that one look ends.
+const MAX_EXPIRED: i64 = 1_000;
+/// Months of history that stand ready before they begin.
+const MONTHS_AHEAD: u32 = 3;
+
+/// Ends attempts whose lease is over.
+pub(crate) async fn expire_leases(
+    db: &mut PgConnection,
+    retry_seconds: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<Finished>, sqlx::Error> {
+    queries::expire(db, retry_seconds, MAX_EXPIRED, now).await
+}
+
+/// Puts jobs back whose time for another attempt has come, and rings their agents.
+pub(crate) async fn release_retries(
+    db: &mut PgConnection,
+    dispatch: &Dispatch,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    dispatch.ring_all(queries::release_retries(db, now).await?);
+    Ok(())
+}
+
+/// Rings held agents that have work which this replica did not hear of.
+pub(crate) async fn ring_due(
+    db: &mut PgConnection,
+    dispatch: &Dispatch,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let held = dispatch.held();
+    if !held.is_empty() {
+        dispatch.ring_all(queries::due_agents(db, &held, now).await?);
+    }
+    Ok(())
+}
+
+/// Makes the partitions of the months to come, and drops those that are older than `keep` months.
+pub(crate) async fn turn_history(
+    db: &mut PgConnection,
+    keep: u32,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    for ahead in 0..=MONTHS_AHEAD {
+        let Some((first, next)) = month(now.date_naive(), ahead) else { continue };
+        let statement = format!(
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF job_history FOR VALUES FROM ('{first}') TO ('{next}')",
+            partition_name(first)
+        );
+        if let Err(error) = sqlx::query(AssertSqlSafe(statement)).execute(&mut *db).await {
+            // Rows of that month may already be in the default partition; they are served from there.
+            tracing::warn!(month = %first, "no partition of job history could be made: {error}");
+        }
+    }
+    let Some(oldest) =
+        now.date_naive().checked_sub_months(Months::new(keep)).and_then(|date| date.with_day(1))
+    else {
+        return Ok(());
+    };
+    for name in partitions(db).await? {
+        let month = name
+            .strip_prefix("job_history_")
+            .and_then(|text| NaiveDate::parse_from_str(text, "%Y_%m_%d").ok());
+        if month.is_some_and(|month| month < oldest) {
+            tracing::info!(partition = name, "a month of job history has reached its age and is dropped");
+            let statement = format!("DROP TABLE IF EXISTS {name}");
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *db).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn partitions(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT child.relname::text FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+         WHERE inhparent = 'job_history'::regclass",
+    )
+    .fetch_all(db)
+    .await
+}
+
+fn partition_name(first: NaiveDate) -> String {
+    format!("job_history_{}", first.format("%Y_%m_%d"))
+}
+
+fn month(today: NaiveDate, ahead: u32) -> Option<(NaiveDate, NaiveDate)> {
+    let first =
+        NaiveDate::from_ymd_opt(today.year(), today.month(), 1)?.checked_add_months(Months::new(ahead))?;
+    Some((first, first.checked_add_months(Months::new(1))?))
+}

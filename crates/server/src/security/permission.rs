@@ -1,0 +1,258 @@
+//! Permissions as paths of a tree (operator contract, chapter 9.5).
+//!
+//! A grant covers everything below it, and `/` covers all. Paths are kept in one form: lower case, with a
+//! slash before and behind each part, so that "covers" is "begins with", and a grant for container 3 does not
+//! cover container 31. Below the permissions that can be narrowed, the last part is the number of a
+//! container or a collection.
+
+use super::error::Error;
+use crate::http::problem::shortened;
+
+/// Read agents, job history and jobs.
+pub(crate) const AGENTS_READ: &str = "/agents/management/read/";
+/// Approve agents, change jobs.
+pub(crate) const AGENTS_MODIFY: &str = "/agents/management/modify/";
+/// Read certificates; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_READ: &str = "/certificates/collections/read/";
+/// Revoke certificates; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_REVOKE: &str = "/certificates/collections/revoke/";
+/// Make and change collections.
+pub(crate) const COLLECTIONS_MODIFY: &str = "/certificates/collections/modify/";
+/// Enroll certificates with a private key, and deploy them.
+pub(crate) const ENROLL_PFX: &str = "/certificates/enrollment/pfx/";
+/// Read certificate stores; may be narrowed to a container.
+pub(crate) const STORES_READ: &str = "/certificate_stores/read/";
+/// Schedule jobs on certificate stores; may be narrowed to a container.
+pub(crate) const STORES_SCHEDULE: &str = "/certificate_stores/schedule/";
+/// Make and change certificate stores; may be narrowed to a container.
+pub(crate) const STORES_MODIFY: &str = "/certificate_stores/modify/";
+/// Read roles, users and API tokens.
+pub(crate) const SECURITY_READ: &str = "/security/read/";
+/// Make and delete roles, users and API tokens.
+pub(crate) const SECURITY_MODIFY: &str = "/security/modify/";
+
+/// Longest permission, in bytes.
+const MAX_LENGTH: usize = 200;
+
+/// The older spelling, area and permission, beside its path. Every permission that may be granted is here or
+/// in [`PATHS_ALONE`].
+pub(super) const AREAS: &[(&str, &str, &str)] = &[
+    ("AdminPortal", "Read", "/portal/read/"),
+    ("AgentAutoRegistration", "Read", "/agents/auto_registration/read/"),
+    ("AgentAutoRegistration", "Modify", "/agents/auto_registration/modify/"),
+    ("AgentManagement", "Read", AGENTS_READ),
+    ("AgentManagement", "Modify", AGENTS_MODIFY),
+    ("API", "Read", "/api/read/"),
+    ("ApplicationSettings", "Read", "/application_settings/read/"),
+    ("ApplicationSettings", "Modify", "/application_settings/modify/"),
+    ("Auditing", "Read", "/auditing/read/"),
+    ("CertificateCollections", "Modify", COLLECTIONS_MODIFY),
+    ("CertificateEnrollment", "EnrollPFX", ENROLL_PFX),
+    ("CertificateEnrollment", "EnrollCSR", "/certificates/enrollment/csr/"),
+    ("CertificateEnrollment", "CsrGeneration", "/certificates/enrollment/csr_generation/"),
+    ("CertificateEnrollment", "PendingCsr", "/certificates/enrollment/pending_csr/"),
+    ("CertificateMetadataTypes", "Read", "/metadata/types/read/"),
+    ("CertificateMetadataTypes", "Modify", "/metadata/types/modify/"),
+    ("Certificates", "Read", CERTIFICATES_READ),
+    ("Certificates", "EditMetadata", "/certificates/collections/metadata/modify/"),
+    ("Certificates", "Import", "/certificates/import/"),
+    ("Certificates", "Recover", "/certificates/collections/private_key/read/"),
+    ("Certificates", "Revoke", CERTIFICATES_REVOKE),
+    ("Certificates", "Delete", "/certificates/collections/delete/"),
+    ("Certificates", "ImportPrivateKey", "/certificates/collections/private_key/import/"),
+    ("CertificateStoreManagement", "Read", STORES_READ),
+    ("CertificateStoreManagement", "Schedule", STORES_SCHEDULE),
+    ("CertificateStoreManagement", "Modify", STORES_MODIFY),
+    ("Dashboard", "Read", "/dashboard/read/"),
+    ("Dashboard", "RiskHeader", "/dashboard/risk_header/"),
+    ("EventHandlerRegistration", "Read", "/event_handlers/read/"),
+    ("EventHandlerRegistration", "Modify", "/event_handlers/modify/"),
+    ("MacAutoEnrollManagement", "Read", "/mac_auto_enroll/read/"),
+    ("MacAutoEnrollManagement", "Modify", "/mac_auto_enroll/modify/"),
+    ("Monitoring", "Read", "/monitoring/read/"),
+    ("Monitoring", "Modify", "/monitoring/modify/"),
+    ("Monitoring", "Test", "/monitoring/test/"),
+    ("PkiManagement", "Read", "/pki/read/"),
+    ("PkiManagement", "Modify", "/pki/modify/"),
+    ("PrivilegedAccessManagement", "Read", "/privileged_access/read/"),
+    ("PrivilegedAccessManagement", "Modify", "/privileged_access/modify/"),
+    ("Reports", "Read", "/reports/read/"),
+    ("Reports", "Modify", "/reports/modify/"),
+    ("SecuritySettings", "Read", SECURITY_READ),
+    ("SecuritySettings", "Modify", SECURITY_MODIFY),
+    ("SSH", "User", "/ssh/user/"),
+    ("SSH", "ServerAdmin", "/ssh/server_admin/"),
+    ("SSH", "EnterpriseAdmin", "/ssh/enterprise_admin/"),
+    ("SslManagement", "Read", "/ssl/read/"),
+    ("SslManagement", "Modify", "/ssl/modify/"),
+    ("SystemSettings", "Read", "/system_settings/read/"),
+    ("SystemSettings", "Modify", "/system_settings/modify/"),
+    ("WorkflowDefinitions", "Read", "/workflows/definitions/read/"),
+    ("WorkflowDefinitions", "Modify", "/workflows/definitions/modify/"),
+    ("WorkflowInstances", "ReadAll", "/workflows/instances/read_all/"),
+    ("WorkflowInstances", "ReadAssignedToMe", "/workflows/instances/read_assigned_to_me/"),
+    ("WorkflowInstances", "ReadMy", "/workflows/instances/read_my/"),
+    ("WorkflowInstances", "Manage", "/workflows/instances/manage/"),
+    ("WorkflowManagement", "Read", "/workflows/management/read/"),
+    ("WorkflowManagement", "Modify", "/workflows/management/modify/"),
+    ("WorkflowManagement", "Test", "/workflows/management/test/"),
+    ("WorkflowManagement", "Participate", "/workflows/management/participate/"),
+    ("WorkflowManagement", "Manage", "/workflows/management/manage/"),
+];
+
+/// Permissions that have no older spelling.
+const PATHS_ALONE: &[&str] =
+    &["/certificates/collections/change_owner/", "/enrollment_pattern/read/", "/enrollment_pattern/modify/"];
+
+/// Permissions that can be narrowed to one container or collection.
+const NARROWABLE: &[&str] = &[
+    CERTIFICATES_READ,
+    CERTIFICATES_REVOKE,
+    "/certificates/collections/delete/",
+    "/certificates/collections/metadata/modify/",
+    "/certificates/collections/private_key/read/",
+    "/certificates/collections/private_key/import/",
+    "/certificates/collections/change_owner/",
+    STORES_READ,
+    STORES_SCHEDULE,
+    STORES_MODIFY,
+];
+
+/// Whether a grant covers a permission; both in canonical form.
+pub(super) fn covers(grant: &str, permission: &str) -> bool {
+    grant.starts_with('/') && grant.ends_with('/') && permission.starts_with(grant)
+}
+
+/// A permission narrowed to one container or collection.
+pub(super) fn narrowed(permission: &str, scope: i64) -> String {
+    format!("{permission}{scope}/")
+}
+
+/// Reads a permission in either spelling and answers its canonical path.
+pub(super) fn parse(text: &str) -> Result<String, Error> {
+    let refuse = |reason| Error::UnknownPermission { text: shortened(text), reason };
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.len() > MAX_LENGTH {
+        return Err(refuse("is empty or longer than 200 bytes"));
+    }
+    if let Some((area, permission)) = trimmed.split_once(':') {
+        let known = AREAS.iter().find(|(known_area, known_permission, _)| {
+            known_area.eq_ignore_ascii_case(area.trim())
+                && known_permission.eq_ignore_ascii_case(permission.trim())
+        });
+        return known
+            .map(|(_, _, path)| (*path).to_owned())
+            .ok_or_else(|| refuse("is no known Area:Permission"));
+    }
+    let path =
+        canonical(trimmed).ok_or_else(|| refuse("has an empty part; write it as /area/permission/"))?;
+    match is_node(&path) || is_narrowed(&path) {
+        true => Ok(path),
+        false => Err(refuse("is no known permission path, nor a part of the tree above one")),
+    }
+}
+
+/// Lower case, with a slash before and behind each part; `None` when a part is empty.
+fn canonical(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let inner = lower.strip_prefix('/').unwrap_or(&lower);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    match inner {
+        "" => (lower == "/").then_some(lower),
+        inner if inner.split('/').any(str::is_empty) => None,
+        inner => Some(format!("/{inner}/")),
+    }
+}
+
+/// Whether a path is a permission or lies above one.
+fn is_node(path: &str) -> bool {
+    AREAS
+        .iter()
+        .map(|(_, _, known)| *known)
+        .chain(PATHS_ALONE.iter().copied())
+        .any(|known| known.starts_with(path))
+}
+
+/// Whether a path is a permission narrowed to one thing, its number written the one canonical way.
+fn is_narrowed(path: &str) -> bool {
+    NARROWABLE.iter().any(|permission| {
+        let number = path.strip_prefix(permission).and_then(|rest| rest.strip_suffix('/'));
+        number.is_some_and(|number| {
+            number.parse::<i64>().is_ok_and(|parsed| parsed > 0 && parsed.to_string() == number)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_lead_to_one_canonical_path() {
+        for text in [
+            "/agents/management/read/",
+            "/Agents/Management/Read",
+            "agents/management/read",
+            "AgentManagement:Read",
+        ] {
+            assert_eq!(parse(text).unwrap(), AGENTS_READ, "{text}");
+        }
+        assert_eq!(parse(" certificatestoremanagement : schedule ").unwrap(), STORES_SCHEDULE);
+        assert_eq!(parse("/").unwrap(), "/");
+        assert_eq!(parse("/certificates/").unwrap(), "/certificates/");
+        assert_eq!(parse("/certificate_stores/read/31").unwrap(), "/certificate_stores/read/31/");
+    }
+
+    #[test]
+    fn what_is_no_permission_is_refused_by_name() {
+        for text in [
+            "",
+            "//",
+            "/agents//read/",
+            "/agent/",
+            "/certificate_stores/read/031/",
+            "/certificate_stores/read/-1/",
+            "/certificate_stores/read/+1/",
+            "/certificate_stores/read/x/",
+            "/certificate_stores/read/3/1/",
+            "/security/read/3/",
+            "/certificate_stores/rea/",
+            "Agents:Everything",
+            "AgentManagement:",
+            "..",
+            "/%2f/",
+        ] {
+            assert!(matches!(parse(text), Err(Error::UnknownPermission { .. })), "{text}");
+        }
+        assert!(parse("Agents:Everything").unwrap_err().to_string().contains("'Agents:Everything'"));
+        assert!(parse(&"/x".repeat(200)).is_err());
+    }
+
+    #[test]
+    fn a_grant_covers_what_is_below_it_and_nothing_beside_it() {
+        assert!(covers("/", AGENTS_MODIFY));
+        assert!(covers("/agents/", AGENTS_MODIFY));
+        assert!(covers(STORES_READ, "/certificate_stores/read/31/"));
+        assert!(!covers("/certificate_stores/read/3/", "/certificate_stores/read/31/"));
+        assert!(!covers("/certificate_stores/read/31/", STORES_READ));
+        assert!(!covers("/certificate_stores/read/31/", "/certificate_stores/read/3/"));
+        assert!(!covers("/certificate/", "/certificates/import/"));
+        assert!(!covers(AGENTS_READ, AGENTS_MODIFY));
+        assert!(!covers("", AGENTS_READ));
+        assert!(!covers("/agents/management/re", AGENTS_READ));
+    }
+
+    #[test]
+    fn the_table_is_canonical_and_has_no_doubles() {
+        let mut paths: Vec<_> =
+            AREAS.iter().map(|(_, _, path)| *path).chain(PATHS_ALONE.iter().copied()).collect();
+        for path in &paths {
+            assert_eq!(parse(path).unwrap(), *path);
+        }
+        let all = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+        assert!(NARROWABLE.iter().all(|path| paths.contains(path)));
+    }
+}

@@ -1,0 +1,170 @@
+//! The HTTP server: routes of all slices, shared state, limits.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header::HeaderValue;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, PayloadConfig, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use sealift_pki::Thumbprint;
+
+use super::listener::Tls;
+use super::{Error, HEAD_TIMEOUT, KEEP_ALIVE, LAST_ANSWERS, Parts};
+use crate::agent_api::PeerCertificate;
+use crate::http::body::BodyLimit;
+use crate::http::paths::{Addresses, normalize};
+use crate::http::problem;
+use crate::http::route::{Access, Endpoint, register};
+use crate::security::EndpointList;
+use crate::{
+    agent_api, agents, authority, certificate_stores, certificates, enrollment, orchestrator_jobs, security,
+};
+
+/// Connections that one worker holds; agents keep theirs open.
+const CONNECTIONS: usize = 25_000;
+/// TLS handshakes that one worker runs at a time, so that a storm of them does not starve reports.
+const HANDSHAKES: usize = 256;
+
+/// Every operation of the operator API, with what it takes to call it.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let mut endpoints = vec![
+        Endpoint::get("/healthz", Access::Public, || web::to(alive)),
+        Endpoint::get("/readyz", Access::Public, || web::to(ready)),
+    ];
+    endpoints.extend(security::endpoints());
+    endpoints.extend(authority::endpoints());
+    endpoints.extend(agents::endpoints());
+    endpoints.extend(certificates::endpoints());
+    endpoints.extend(orchestrator_jobs::endpoints());
+    endpoints.extend(certificate_stores::endpoints());
+    endpoints.extend(enrollment::endpoints());
+    endpoints
+}
+
+/// Starts listening; the returned server ends when its handle stops it.
+pub(super) fn start(
+    parts: &Arc<Parts>,
+    listener: TcpListener,
+    tls: Option<&Tls>,
+) -> Result<(Server, ServerHandle), Error> {
+    let configuration = Arc::clone(&parts.floor.configuration);
+    let product_version = HeaderValue::from_str(&configuration.product_version)
+        .map_err(|_| Error::Security("product_version is no header value".to_owned()))?;
+    let base_paths = configuration.base_paths.iter().map(|path| path.to_ascii_lowercase()).collect();
+    let addresses = Data::new(Addresses { base_paths, product_version });
+    let operations =
+        endpoints().into_iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.access));
+    let list = Data::new(EndpointList(operations.collect()));
+    let shared = Arc::clone(parts);
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(addresses.clone())
+            .app_data(Data::new(shared.calls.clone()))
+            .app_data(list.clone())
+            .configure(|config| configure(config, &shared))
+            .default_service(web::to(nowhere))
+            .wrap(from_fn(normalize))
+    })
+    .on_connect(|connection, data| {
+        if let Some(peer) = peer_certificate(connection) {
+            data.insert(peer);
+        }
+    })
+    .disable_signals()
+    .shutdown_timeout(LAST_ANSWERS)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    // Answers come in several writes; without this each waits for a delayed acknowledgement, some 40 ms.
+    .tcp_nodelay(true)
+    .max_connections(CONNECTIONS)
+    .max_connection_rate(HANDSHAKES);
+    if configuration.workers > 0 {
+        server = server.workers(configuration.workers);
+    }
+    let address = configuration.listen;
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config()),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|source| Error::Listen { address, source })?.run();
+    let handle = server.handle();
+    Ok((server, handle))
+}
+
+fn configure(config: &mut ServiceConfig, parts: &Arc<Parts>) {
+    let limits = &parts.floor.configuration.limits;
+    config
+        .app_data(Data::new(BodyLimit(limits.body_bytes)))
+        .app_data(Data::new(parts.floor.clone()))
+        .app_data(Data::from(Arc::clone(&parts.authority)))
+        .app_data(Data::from(Arc::clone(&parts.directory)))
+        .app_data(Data::from(Arc::clone(&parts.dispatch)))
+        .app_data(Data::from(Arc::clone(&parts.callers)))
+        .app_data(Data::from(Arc::clone(&parts.adds)))
+        .app_data(Data::from(Arc::clone(&parts.completions)));
+    let door = parts.floor.configuration.agents.virtual_directory.trim_matches('/').to_ascii_lowercase();
+    let agent_body = limits.agent_body_bytes;
+    config.service(
+        web::scope(&format!("/{door}"))
+            .app_data(PayloadConfig::new(agent_body))
+            .configure(|config| register(config, agent_api::endpoints(), security::guard))
+            .default_service(web::to(HttpResponse::NotFound)),
+    );
+    register(config, endpoints(), security::guard);
+}
+
+/// The client certificate of a TLS connection, where it has one. TLS has verified it.
+fn peer_certificate(connection: &dyn std::any::Any) -> Option<PeerCertificate> {
+    use actix_web::rt::net::TcpStream;
+    let tls = connection.downcast_ref::<actix_tls::accept::rustls_0_23::TlsStream<TcpStream>>()?;
+    let certificate = tls.get_ref().1.peer_certificates()?.first()?;
+    Some(PeerCertificate(Thumbprint::of(certificate)))
+}
+
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
+}
+
+/// Ready while the database answers.
+async fn ready(floor: Data<crate::floor::Floor>) -> HttpResponse {
+    match sqlx::query("SELECT 1").execute(&floor.database.main).await {
+        Ok(_) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        Err(error) => {
+            tracing::warn!("not ready, the database does not answer: {error}");
+            HttpResponse::ServiceUnavailable().finish()
+        }
+    }
+}
+
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    crate::http::answer::write(&mut HttpResponse::NotFound(), &problem::no_such_route(request.path()))
+}
+
+/// One operation, for tests that walk all of them.
+#[derive(Debug)]
+pub struct RouteFacts {
+    /// Its method.
+    pub method: String,
+    /// Its path as documented.
+    pub path: &'static str,
+    /// Whether it needs no credentials.
+    pub public: bool,
+    /// The permission it needs, where it needs one.
+    pub permission: Option<&'static str>,
+}
+
+/// Every operation of the operator API.
+pub fn routes() -> Vec<RouteFacts> {
+    let facts = |endpoint: Endpoint| RouteFacts {
+        method: endpoint.method.to_string(),
+        path: endpoint.path,
+        public: endpoint.access == Access::Public,
+        permission: match endpoint.access {
+            Access::Permission(permission) => Some(permission),
+            _ => None,
+        },
+    };
+    endpoints().into_iter().map(facts).collect()
+}

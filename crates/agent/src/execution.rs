@@ -1,0 +1,156 @@
+//! Runs one leased job: finds out whether the store is allowed, hands the work to `jobs/`, and makes of the end,
+//! whatever it is, a report.
+
+use std::sync::Arc;
+
+use sealift_protocol::agent::leases::{Completion, LeaseKey, LeasedJob, Outcome, Step, Work};
+
+use crate::allow_list::allow;
+use crate::failure::{ErrorCode, Failure, shorten};
+use crate::heartbeat::HeldLease;
+use crate::jobs::{inventory, management};
+use crate::steps::code;
+use crate::{Agent, Stop};
+
+/// What a job that did not fail has to say.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// What was done.
+    pub(crate) message: String,
+    /// What somebody should look at; with any, the outcome is a warning.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The right of a running job to go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// Its lease and steps.
+    pub(crate) lease: Arc<HeldLease>,
+    stop: Stop,
+}
+
+impl Attempt {
+    /// A right that lasts as long as the lease and until the agent is told to stop.
+    pub(crate) fn new(lease: &Arc<HeldLease>, stop: &Stop) -> Self {
+        Self { lease: Arc::clone(lease), stop: stop.clone() }
+    }
+
+    /// To be asked before each first change and before each longer step: a stopping agent begins nothing new.
+    pub(crate) fn may_begin(&self) -> Result<(), Failure> {
+        if self.stop.is_told() {
+            return Err(Failure::new(ErrorCode::AgentStopping, "the agent was told to stop"));
+        }
+        self.may_go_on()
+    }
+
+    /// To be asked before what completes a change: a stopping agent finishes what it has begun.
+    pub(crate) fn may_go_on(&self) -> Result<(), Failure> {
+        self.lease.check()
+    }
+
+    /// Waits so long; false when the agent is told to stop meanwhile.
+    pub(crate) async fn pause(&self, pause: std::time::Duration) -> bool {
+        !self.stop.told_within(pause).await
+    }
+}
+
+/// Runs the job to its end.
+pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease>) -> Completion {
+    let (key, store) = (lease.key, job.store.store_id);
+    let kind = kind(&job.work);
+    tracing::info!(agent.id = agent.id(), job.id = %key.job_id, store.id = %store, attempt = job.attempt, "{kind} begins");
+    lease.record(code::ACCEPTED, &format!("{kind} on {}, attempt {}", job.store.path, job.attempt));
+    match work(agent, job, Attempt::new(lease, &agent.stop)).await {
+        Ok(done) => {
+            tracing::info!(agent.id = agent.id(), job.id = %key.job_id, store.id = %store, warnings = done.warnings.len(), "{kind} succeeded: {}", done.message);
+            succeeded(key, &done, lease.steps.all())
+        }
+        Err(failure) => {
+            let code = failure.code.as_str();
+            tracing::warn!(agent.id = agent.id(), job.id = %key.job_id, store.id = %store, code, transient = failure.transient, "{kind} failed: {}", failure.message);
+            lease.record(code::FAILED, &failure.message);
+            failed(key, &failure, lease.steps.all())
+        }
+    }
+}
+
+async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
+    attempt.may_begin()?;
+    let LeasedJob { store, work, .. } = job;
+    let rules = agent.configuration.stores.clone();
+    let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
+    match work {
+        Work::Inventory => inventory::run(agent, &attempt, &store, allowed).await,
+        Work::Add(add) => {
+            management::run(agent, attempt, store.store_id, allowed, management::Change::Add(add)).await
+        }
+        Work::Remove(remove) => {
+            management::run(agent, attempt, store.store_id, allowed, management::Change::Remove(remove)).await
+        }
+        Work::Create => {
+            management::run(agent, attempt, store.store_id, allowed, management::Change::Create).await
+        }
+    }
+}
+
+const fn kind(work: &Work) -> &'static str {
+    match work {
+        Work::Inventory => "inventory",
+        Work::Add(_) => "adding a certificate",
+        Work::Remove(_) => "removing an entry",
+        Work::Create => "creating the store",
+    }
+}
+
+fn succeeded(lease: LeaseKey, done: &Done, steps: Vec<Step>) -> Completion {
+    let outcome = if done.warnings.is_empty() { Outcome::Success } else { Outcome::Warning };
+    let message = std::iter::once(&done.message)
+        .chain(&done.warnings)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Completion { lease, outcome, message: shorten(&message), error_code: None, steps }
+}
+
+/// The report of a failure.
+pub(crate) fn failed(lease: LeaseKey, failure: &Failure, steps: Vec<Step>) -> Completion {
+    let error_code = Some(failure.code.as_str().to_owned());
+    Completion { lease, outcome: failure.outcome(), message: failure.message.clone(), error_code, steps }
+}
+
+/// Runs what waits for disks away from the loops. A fault in it fails the job and not the agent; what it said is in
+/// the log, where the hook for panics put it, and not in the report.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Failure::new(ErrorCode::InternalError, "a fault in the agent ended the job"))
+}
+
+#[cfg(test)]
+mod tests {
+    use sealift_protocol::JobId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn warnings_make_a_success_a_warning() {
+        let lease = LeaseKey { job_id: JobId::generate(), lease_token: Uuid::new_v4() };
+        let mut done = Done { message: "3 entries".to_owned(), warnings: Vec::new() };
+        assert_eq!(succeeded(lease, &done, Vec::new()).outcome, Outcome::Success);
+        done.warnings.push("b.pfx cannot be read".to_owned());
+        let warned = succeeded(lease, &done, Vec::new());
+        assert_eq!(
+            (warned.outcome, warned.message.as_str()),
+            (Outcome::Warning, "3 entries; b.pfx cannot be read")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_the_job_without_its_words() {
+        let failure = blocking(|| panic!("canary-secret")).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::InternalError);
+        assert!(!failure.message.contains("canary"));
+    }
+}

@@ -1,0 +1,5 @@
+//! The job types, each once, for every store type.
+
+pub(crate) mod difference;
+pub(crate) mod inventory;
+pub(crate) mod management;

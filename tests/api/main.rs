@@ -1,0 +1,17 @@
+//! The operator API and the agents' door, slice by slice, over real TLS against a real server and Postgres.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "every function here belongs to a test, and what a test cannot read ends it"
+)]
+
+mod agents_door;
+mod bad_input;
+mod deployment;
+mod inventory;
+mod job_times;
+mod permissions;
+mod retries;
+mod secrets;
+mod transport;

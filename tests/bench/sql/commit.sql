@@ -1,0 +1,1 @@
+INSERT INTO smallest VALUES (1);

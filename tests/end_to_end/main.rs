@@ -1,0 +1,13 @@
+//! Stories through real processes: servers, agents, Postgres, files.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "every function here belongs to a test, and what a test cannot read ends it"
+)]
+
+mod canaries;
+mod documentation;
+mod kills_of_agents;
+mod kills_of_servers;
+mod whole_way;

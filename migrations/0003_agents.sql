@@ -54,6 +54,7 @@ CREATE TABLE agent_sessions (
     username   text        CHECK (username <> ''), -- the login it is bound to otherwise
     created_at timestamptz NOT NULL, -- when it was given
     expires_at timestamptz NOT NULL CHECK (expires_at > created_at), -- when it is forgotten
+    listed     smallint    NOT NULL DEFAULT 0 CHECK (listed >= 0), -- jobs that its list named
     CHECK ((thumbprint IS NULL) <> (username IS NULL))
 );
 COMMENT ON TABLE agent_sessions IS 'Sessions of the published protocol; ours leases without one.';

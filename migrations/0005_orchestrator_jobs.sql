@@ -44,8 +44,9 @@ CREATE TABLE jobs (
 COMMENT ON TABLE jobs IS 'Living orchestrator jobs: waiting, in process, or waiting for a retry.';
 -- For claims, in the order of the queue.
 CREATE INDEX jobs_waiting ON jobs (agent_id, run_at, id) WHERE state = 1;
--- Stores that have an unfinished attempt, which no other job may enter; also what sweeps look through.
-CREATE INDEX jobs_occupied ON jobs (agent_id, store_id) WHERE state IN (2, 5);
+-- Stores that have an unfinished attempt, which no other job may enter; also what sweeps look through. Unique, so
+-- that two replicas that lease at once cannot both enter: one fails, and its agent asks again.
+CREATE UNIQUE INDEX jobs_occupied ON jobs (agent_id, store_id) WHERE state IN (2, 5);
 
 -- owner: orchestrator_jobs
 CREATE TABLE job_history (

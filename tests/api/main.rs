@@ -12,6 +12,7 @@ mod deployment;
 mod inventory;
 mod job_times;
 mod permissions;
+mod published_protocol;
 mod retries;
 mod secrets;
 mod transport;

@@ -8,6 +8,7 @@
 
 mod canaries;
 mod documentation;
+mod imported_authority;
 mod kills_of_agents;
 mod kills_of_servers;
 mod whole_way;

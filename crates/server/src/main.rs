@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use sealift_server::authority::Import;
 use sealift_server::clock::Clock;
 use sealift_server::configuration::{Configuration, LogFormat};
 use sealift_server::startup::{self, Application};
@@ -24,6 +26,8 @@ enum Command {
     Serve(Options),
     /// Brings the database's schema up to date.
     Migrate(Options),
+    /// Takes an issuing authority of your own, before the first start; without it one is made.
+    ImportAuthority(ImportAuthority),
     /// Reads the configuration, says what is wrong with it, and ends.
     CheckConfiguration(Options),
 }
@@ -42,6 +46,36 @@ struct Options {
     /// Plain HTTP instead of HTTPS; on a loopback address only, and agents cannot connect.
     #[arg(long)]
     plain_http: bool,
+}
+
+#[derive(Args)]
+struct ImportAuthority {
+    #[command(flatten)]
+    options: Options,
+    /// Certificate of the root (PEM). Its key stays where it is.
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    /// Certificate of the issuing authority (PEM), signed by the root.
+    #[arg(long, value_name = "FILE")]
+    issuing: PathBuf,
+    /// Private key of the issuing authority (PEM, PKCS#8, not encrypted). Delete the file afterwards.
+    #[arg(long, value_name = "FILE")]
+    issuing_key: PathBuf,
+}
+
+impl ImportAuthority {
+    fn run(&self, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .map(zeroize::Zeroizing::new)
+                .with_context(|| format!("{} cannot be read", path.display()))
+        };
+        let (root, issuing, key) = (read(&self.root)?, read(&self.issuing)?, read(&self.issuing_key)?);
+        let files = Import { root: &root, issuing: &issuing, issuing_key: &key };
+        runtime.block_on(startup::import_authority(self.options.load()?, &files, Clock::system()))?;
+        writeln!(std::io::stdout(), "the authority was imported; its key is sealed in the database")?;
+        Ok(())
+    }
 }
 
 impl Options {
@@ -79,6 +113,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(serve(configuration))
         }
         Command::Migrate(options) => Ok(runtime.block_on(startup::migrate(&options.load()?))?),
+        Command::ImportAuthority(import) => import.run(&runtime),
         Command::CheckConfiguration(options) => {
             options.load()?;
             writeln!(std::io::stdout(), "the configuration is valid")?;

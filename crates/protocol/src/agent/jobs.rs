@@ -1,5 +1,7 @@
 //! Jobs as the published protocol lists, configures and completes them (agent protocol, chapters 6 to 9).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -31,9 +33,9 @@ pub struct ListedJob {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Configure {
     /// The session.
-    pub session_token: Option<Uuid>,
-    /// The job.
-    pub job_id: Option<JobId>,
+    pub session_token: Option<String>,
+    /// The job; the path names it, too.
+    pub job_id: Option<String>,
 }
 
 /// The answer to [`Configure`] (chapters 7.2, 8.1 and 9.1).
@@ -64,6 +66,8 @@ pub struct ConfiguredJob {
     /// Opens the store.
     pub store_password: Option<Secret>,
     /// Store type id.
+    pub store_type: i32,
+    /// Store type id, by its older name.
     pub category: i32,
     /// Inventory: what the server believes is there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -74,7 +78,10 @@ pub struct ConfiguredJob {
     /// Management: name of the entry; never null on the wire.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub alias: Option<String>,
-    /// Management add: base64 DER or PKCS#12.
+    /// Management: thumbprint of the certificate that is replaced.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub thumbprint: Option<String>,
+    /// Management: base64 DER of one certificate, or PKCS#12; never null on the wire.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry_contents: Option<Secret>,
     /// Management add: whether the contents are a PKCS#12.
@@ -92,6 +99,9 @@ pub struct ConfiguredJob {
     /// Store type properties: JSON inside a string.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub properties: Option<String>,
+    /// Management: values of entry parameters (chapter 12.1).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub job_properties: BTreeMap<String, String>,
 }
 
 /// What the server believes is in a store (chapter 8.1).
@@ -111,9 +121,9 @@ pub struct KnownEntry {
 #[serde(rename_all = "PascalCase", default)]
 pub struct InventoryUpdate {
     /// The session.
-    pub session_token: Option<Uuid>,
-    /// The job.
-    pub job_id: Option<JobId>,
+    pub session_token: Option<String>,
+    /// The job; the path names it, too.
+    pub job_id: Option<String>,
     /// The items; a difference against what [`ConfiguredJob::inventory`] said.
     pub inventory: Vec<InventoryItem>,
 }
@@ -132,6 +142,8 @@ pub struct InventoryItem {
     pub use_chain_level: bool,
     /// Base64 DER, end entity first.
     pub certificates: Vec<String>,
+    /// What the driver says beside that; only agents of the newer model send it (chapter 12).
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// A completion (chapter 7.3).
@@ -142,12 +154,12 @@ pub struct CompleteJob {
     pub status: i32,
     /// Echo of [`Configured::audit_id`]; may come back as a float.
     pub audit_id: f64,
-    /// The job.
-    pub job_id: Option<JobId>,
+    /// The job; the path names it, too.
+    pub job_id: Option<String>,
     /// Free text.
     pub message: Option<String>,
     /// The session.
-    pub session_token: Option<Uuid>,
+    pub session_token: Option<String>,
 }
 
 /// The answer to an update or a completion.

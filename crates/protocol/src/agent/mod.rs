@@ -18,6 +18,12 @@ pub mod paths {
     pub const REGISTER: &str = "Session/Register";
     /// Heartbeat of the published protocol.
     pub const HEARTBEAT: &str = "Session/Heartbeat";
+    /// Details of a job of the published protocol; the path is the server's own choice.
+    pub const CONFIGURE: &str = "Jobs/{id}/Configure";
+    /// Uploads what an inventory of the published protocol found.
+    pub const UPDATE: &str = "Jobs/{id}/Update";
+    /// Reports the end of a job of the published protocol.
+    pub const COMPLETE_JOB: &str = "Jobs/{id}/Complete";
     /// Long poll: waits for due jobs and leases them.
     pub const LEASE: &str = "Sealift/Lease";
     /// Renews leases.

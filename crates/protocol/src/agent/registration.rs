@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::AgentId;
 
@@ -153,8 +152,8 @@ pub struct Heartbeat {
     pub agent_platform: i32,
     /// The configured name of the agent.
     pub client_machine: String,
-    /// The session.
-    pub session_token: Option<Uuid>,
+    /// The session; a text that is no token is an unknown session.
+    pub session_token: Option<String>,
 }
 
 /// The answer to [`Heartbeat`].

@@ -115,7 +115,10 @@ async fn take(floor: &Floor, authority: &Authority, agent: AgentId, limit: u16) 
     let until = now + TimeDelta::seconds(floor.configuration.jobs.lease_seconds.into());
     let mut db = floor.database.main.acquire().await?;
     let mut transaction = db.begin().await?;
-    let leased = orchestrator_jobs::lease(&mut transaction, agent, limit, now, until).await?;
+    let leased = match orchestrator_jobs::lease(&mut transaction, agent, limit, now, until).await {
+        Err(error) if orchestrator_jobs::lost_the_race(&error) => return Ok(Taken::Nothing(Some(now))),
+        leased => leased?,
+    };
     if leased.is_empty() {
         let next = orchestrator_jobs::next_due(&mut transaction, agent, now).await?;
         return Ok(Taken::Nothing(next));

@@ -3,13 +3,16 @@
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use sealift_protocol::agent::registration::{CallResult, Heartbeat, HeartbeatAnswer, Register};
+use sealift_protocol::agent::registration::{
+    CallResult, Heartbeat, HeartbeatAnswer, Register, Session, parameters,
+};
 
 use super::identity::peer;
 use super::wire::Refusal;
 use crate::agents::registration::Proof;
 use crate::agents::{Directory, registration, session};
 use crate::authority::Authority;
+use crate::certificate_stores::published;
 use crate::floor::Floor;
 use crate::http::{Failure, answer, body};
 use crate::security::{Callers, Principal};
@@ -25,8 +28,30 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Refusal> {
     let register: Register = body::parse(&bytes)?;
     let login = login(&request, &floor, &callers).await?;
-    let proof = Proof { certificate: peer(&request), login: login.as_ref() };
-    Ok(answer::json(&registration::register(&floor, &authority, &directory, register, proof).await?))
+    let certificate = peer(&request);
+    let proof = Proof { certificate, login: login.as_ref() };
+    let ours =
+        register.client_parameters.keys().any(|name| name.eq_ignore_ascii_case(parameters::EXTENSIONS));
+    let platform = i16::try_from(register.agent_platform).unwrap_or_default();
+    let changes = takes_changes(platform, certificate.is_some());
+    let mut registered = registration::register(&floor, &authority, &directory, register, proof).await?;
+    if let Some(session) = registered.session.as_mut().filter(|_| !ours) {
+        list_jobs(&floor, session, changes).await?;
+    }
+    Ok(answer::json(&registered))
+}
+
+/// A native agent without a certificate of its own crashes on every change (chapter 9.2).
+fn takes_changes(platform: i16, certificate: bool) -> bool {
+    certificate || !session::native(platform)
+}
+
+async fn list_jobs(floor: &Floor, session: &mut Session, changes: bool) -> Result<(), Refusal> {
+    let Some(agent) = session.agent() else { return Ok(()) };
+    let mut db = floor.database.main.acquire().await?;
+    session.jobs = published::listed_jobs(&mut db, agent, changes, floor.now()).await?;
+    session::note_listed(&mut db, &session.token, session.jobs.len()).await?;
+    Ok(())
 }
 
 /// `Session/Heartbeat`.
@@ -34,26 +59,38 @@ pub(super) async fn heartbeat(
     request: HttpRequest,
     floor: Data<Floor>,
     callers: Data<Callers>,
+    directory: Data<Directory>,
     bytes: Bytes,
 ) -> Result<HttpResponse, Refusal> {
     let heartbeat: Heartbeat = body::parse(&bytes)?;
     let login = login(&request, &floor, &callers).await?;
     let proof = Proof { certificate: peer(&request), login: login.as_ref() };
     let mut db = floor.database.main.acquire().await?;
-    let known = match heartbeat.session_token {
-        Some(token) => session::find(&mut db, token, proof, floor.now()).await?,
-        None => None,
+    let token = heartbeat.session_token.unwrap_or_default();
+    let now = floor.now();
+    let session_valid = match session::find(&mut db, &token, proof, now).await? {
+        None => false,
+        Some(live) => {
+            if let Some(thumbprint) = proof.certificate {
+                directory.seen(live.agent, &thumbprint, now);
+            }
+            // The only way to hand out new work: the agent registers again, and gets a list (chapter 5). It ran what
+            // it had before it called, so whatever can be listed is new.
+            let changes = takes_changes(live.platform, proof.certificate.is_some());
+            let listed = published::listed_jobs(&mut db, live.agent, changes, now).await?;
+            listed.is_empty() || !live.may_be_ended()
+        }
     };
     Ok(answer::json(&HeartbeatAnswer {
         result: CallResult::success(),
-        session_valid: known.is_some(),
+        session_valid,
         heartbeat_interval: floor.configuration.agents.heartbeat_minutes,
     }))
 }
 
 /// The user that logged in, where one did: published agents without a certificate are told apart by it. A
 /// certificate is the better proof, so beside one a stale password does no harm.
-async fn login(
+pub(super) async fn login(
     request: &HttpRequest,
     floor: &Floor,
     callers: &Callers,

@@ -15,7 +15,7 @@ use sealift_protocol::agent::paths;
 use super::completion::{Completions, Reported};
 use super::identity::ApprovedAgent;
 use super::wire::{Refusal, strict};
-use super::{poll, registration};
+use super::{poll, published, registration};
 use crate::authority::Authority;
 use crate::certificate_stores::{self, Upload};
 use crate::floor::Floor;
@@ -30,6 +30,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         // Relative paths: the door stands below a configured directory.
         Endpoint::post(paths::REGISTER, door, || web::to(registration::register)),
         Endpoint::post(paths::HEARTBEAT, door, || web::to(registration::heartbeat)),
+        Endpoint::post(paths::CONFIGURE, door, || web::to(published::configure)),
+        Endpoint::post(paths::UPDATE, door, || web::to(published::update)),
+        Endpoint::post(paths::COMPLETE_JOB, door, || web::to(published::complete)),
         Endpoint::post(paths::LEASE, door, || web::to(lease)),
         Endpoint::post(paths::RENEW, door, || web::to(renew)),
         Endpoint::post(paths::STEPS, door, || web::to(steps)),

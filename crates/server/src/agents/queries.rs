@@ -6,6 +6,7 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::registration::KnownAgent;
+use super::session::LiveSession;
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
 use crate::http::list::{COUNT_BOUND, ListQuery};
@@ -403,10 +404,12 @@ pub(super) async fn find_session(
     thumbprint: Option<&str>,
     username: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<Option<AgentId>, sqlx::Error> {
-    sqlx::query_scalar!(
+) -> Result<Option<LiveSession>, sqlx::Error> {
+    sqlx::query_as!(
+        LiveSession,
         r#"-- name: find_session
-        SELECT s.agent_id AS "id: AgentId" FROM agent_sessions s JOIN agents a ON a.id = s.agent_id
+        SELECT s.agent_id AS "agent: AgentId", a.platform, a.version, s.listed
+        FROM agent_sessions s JOIN agents a ON a.id = s.agent_id
         WHERE s.token_hash = $1 AND s.expires_at > $2 AND a.status = 2
             AND (s.thumbprint = $3 OR lower(s.username) = lower($4))"#,
         token_hash,
@@ -416,6 +419,21 @@ pub(super) async fn find_session(
     )
     .fetch_optional(db)
     .await
+}
+
+pub(super) async fn note_listed(
+    db: &mut PgConnection,
+    token_hash: &[u8],
+    listed: i16,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: note_listed\nUPDATE agent_sessions SET listed = $2 WHERE token_hash = $1",
+        token_hash,
+        listed
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 pub(super) async fn delete_sessions(db: &mut PgConnection, agents: &[AgentId]) -> Result<(), sqlx::Error> {

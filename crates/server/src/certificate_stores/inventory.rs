@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use sealift_pki::Certificate;
 use sealift_protocol::agent::inventory::{InventoryDisposition, InventoryPage, MAX_PAGE_ENTRIES, StoreEntry};
-use sealift_protocol::{AgentId, JobId, RequestId};
+use sealift_protocol::{AgentId, RequestId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -69,7 +69,7 @@ impl Upload {
     }
 }
 
-fn parse_entry(entry: StoreEntry) -> Result<Entry, Error> {
+pub(super) fn parse_entry(entry: StoreEntry) -> Result<Entry, Error> {
     let invalid = |what: &str| Err(Error::Invalid(format!("an entry's {what}")));
     let alias_length = entry.alias.chars().count();
     if alias_length == 0 || alias_length > MAX_ALIAS || entry.alias.chars().any(char::is_control) {
@@ -158,18 +158,27 @@ async fn apply(
     if upload.page.base.is_some() && !upload.page.removed.is_empty() {
         queries::delete_entries(db, lease.store_id, &upload.page.removed).await?;
     }
-    if upload.entries.is_empty() {
+    store_entries(db, lease, &upload.entries, now).await
+}
+
+/// Writes entries and their certificates, at most [`MAX_PAGE_ENTRIES`], as seen by this attempt.
+pub(super) async fn store_entries(
+    db: &mut PgConnection,
+    lease: &LiveLease,
+    entries: &[Entry],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if entries.is_empty() {
         return Ok(());
     }
-    let found: Vec<NewCertificate> = upload
-        .entries
+    let found: Vec<NewCertificate> = entries
         .iter()
         .flat_map(|entry| entry.certificates.iter().cloned().map(NewCertificate::from))
         .collect();
     let mut ids = certificates::record(db, &found, now).await.map_err(Failure::from)?.into_iter();
-    let entry_ids = queries::upsert_entries(db, lease.store_id, lease.history_id, &upload.entries).await?;
+    let entry_ids = queries::upsert_entries(db, lease.store_id, lease.history_id, entries).await?;
     let mut members = Vec::with_capacity(found.len());
-    for entry in &upload.entries {
+    for entry in entries {
         let Some(entry_id) = entry_ids.get(&entry.alias) else { continue };
         for (level, id) in ids.by_ref().take(entry.certificates.len()).enumerate() {
             members.push((*entry_id, i16::try_from(level).unwrap_or(i16::MAX), id));
@@ -204,7 +213,7 @@ pub(crate) async fn follow_with_inventory(
 
 fn inventory_after(finished: &Finished) -> NewJob {
     NewJob {
-        id: JobId::generate(),
+        id: orchestrator_jobs::inventory_after(finished.job_id),
         agent_id: finished.agent_id,
         store_id: finished.store_id,
         operation: Operation::Inventory,
@@ -223,6 +232,7 @@ fn inventory_after(finished: &Finished) -> NewJob {
 
 #[cfg(test)]
 mod tests {
+    use sealift_protocol::JobId;
     use sealift_protocol::agent::leases::LeaseKey;
 
     use super::*;

@@ -8,6 +8,7 @@ mod container;
 mod error;
 mod inventory;
 mod list;
+pub(crate) mod published;
 mod queries;
 mod remove;
 mod routes;

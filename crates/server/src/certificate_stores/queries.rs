@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sealift_protocol::agent::jobs::KnownEntry;
 use sealift_protocol::{AgentId, JobId, StoreId};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::inventory::Entry;
 use super::list::EntryRow;
+use super::published::ListableJob;
 use super::store::NewStore;
 use super::store_type::TypeRow;
 use super::target::StoreFacts;
@@ -49,7 +51,8 @@ pub(super) async fn store_rows(
     sqlx::query_as!(
         StoreRow,
         r#"-- name: store_rows
-        SELECT s.id AS "id: StoreId", t.short_name, s.store_path, s.properties, s.sealed_password, s.inventory_version
+        SELECT s.id AS "id: StoreId", t.short_name, s.store_type, s.client_machine, s.store_path, s.properties,
+            s.sealed_password, s.inventory_version
         FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
         WHERE s.id = ANY($1)"#,
         &uuids(stores),
@@ -355,6 +358,76 @@ pub(super) async fn replace_entry_certificates(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Marks entries as seen by this attempt.
+pub(super) async fn keep_entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    history_id: i64,
+    aliases: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: keep_entries
+        UPDATE store_entries SET seen_in = $2
+        WHERE store_id = $1 AND lower(alias) IN (SELECT lower(kept) FROM unnest($3::text[]) AS k(kept))",
+        store.uuid(),
+        history_id,
+        aliases,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The entries of a store with their thumbprints, at most `limit`.
+pub(super) async fn known_entries(
+    db: &mut PgConnection,
+    store: StoreId,
+    limit: i64,
+) -> Result<Vec<KnownEntry>, sqlx::Error> {
+    sqlx::query_as!(
+        KnownEntry,
+        r#"-- name: known_entries
+        SELECT e.alias, e.private_key_entry, ARRAY(
+                SELECT c.thumbprint FROM store_entry_certificates ec JOIN certificates c ON c.id = ec.certificate_id
+                WHERE ec.entry_id = e.id ORDER BY ec.chain_level) AS "thumbprints!"
+        FROM store_entries e WHERE e.store_id = $1 ORDER BY e.id LIMIT $2"#,
+        store.uuid(),
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Due jobs that an agent is capable of, on stores that are free, in the order of the queue.
+pub(super) async fn listable_jobs(
+    db: &mut PgConnection,
+    agent: AgentId,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<ListableJob>, sqlx::Error> {
+    sqlx::query_as!(
+        ListableJob,
+        r#"-- name: listable_jobs
+        SELECT j.id AS "id: JobId", j.operation, t.inventory_job_type, t.management_job_type,
+            ('CertStores.' || t.capability || '.Inventory') = ANY(a.capabilities) AS "can_inventory!"
+        FROM jobs j
+        JOIN certificate_stores s ON s.id = j.store_id
+        JOIN store_types t ON t.id = s.store_type
+        JOIN agents a ON a.id = j.agent_id AND a.status = 2
+        WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2
+            AND ('CertStores.' || t.capability || CASE j.operation WHEN 1 THEN '.Inventory' ELSE '.Management' END)
+                = ANY(a.capabilities)
+            AND NOT EXISTS (SELECT 1 FROM jobs other
+                WHERE other.agent_id = $1 AND other.store_id = j.store_id AND other.state IN (2, 5))
+        ORDER BY j.run_at, j.id LIMIT $3"#,
+        agent.uuid(),
+        now,
+        limit,
+    )
+    .fetch_all(db)
+    .await
 }
 
 pub(super) async fn entries(

@@ -19,10 +19,12 @@ use crate::orchestrator_jobs::{Leased, Operation};
 use crate::sealing::Place;
 
 /// A store as its row has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct StoreRow {
     pub(super) id: StoreId,
     pub(super) short_name: String,
+    pub(super) store_type: i32,
+    pub(super) client_machine: String,
     pub(super) store_path: String,
     pub(super) properties: Value,
     pub(super) sealed_password: Option<Vec<u8>>,
@@ -43,6 +45,17 @@ pub(crate) async fn describe(
     authority: &Authority,
     leased: Vec<Leased>,
 ) -> Result<(Vec<LeasedJob>, Vec<Broken>), Failure> {
+    let (described, broken) = describe_with_rows(db, floor, authority, leased).await?;
+    Ok((described.into_iter().map(|(job, _)| job).collect(), broken))
+}
+
+/// As [`describe`], each with the row of its store.
+pub(super) async fn describe_with_rows(
+    db: &mut PgConnection,
+    floor: &Floor,
+    authority: &Authority,
+    leased: Vec<Leased>,
+) -> Result<(Vec<(LeasedJob, StoreRow)>, Vec<Broken>), Failure> {
     let ids: Vec<StoreId> = leased.iter().map(|job| job.store_id).collect();
     let rows = queries::store_rows(db, &ids).await?;
     let stores: HashMap<StoreId, StoreRow> = rows.into_iter().map(|row| (row.id, row)).collect();
@@ -55,27 +68,30 @@ pub(crate) async fn describe(
     let mut broken = Vec::new();
     for job in leased {
         match describe_one(floor, &stores, &bundles, &job) {
-            Ok((store, work)) => described.push(LeasedJob {
-                job_id: job.id,
-                audit_id: job.history_id,
-                attempt: job.attempt.unsigned_abs(),
-                lease_token: job.lease_token,
-                lease_seconds: floor.configuration.jobs.lease_seconds,
-                store,
-                work,
-            }),
+            Ok((row, store, work)) => {
+                let job = LeasedJob {
+                    job_id: job.id,
+                    audit_id: job.history_id,
+                    attempt: job.attempt.unsigned_abs(),
+                    lease_token: job.lease_token,
+                    lease_seconds: floor.configuration.jobs.lease_seconds,
+                    store,
+                    work,
+                };
+                described.push((job, row.clone()));
+            }
             Err(reason) => broken.push(Broken { job, reason }),
         }
     }
     Ok((described, broken))
 }
 
-fn describe_one(
+fn describe_one<'a>(
     floor: &Floor,
-    stores: &HashMap<StoreId, StoreRow>,
+    stores: &'a HashMap<StoreId, StoreRow>,
     bundles: &HashMap<i64, Bundle>,
     job: &Leased,
-) -> Result<(StoreDescription, Work), String> {
+) -> Result<(&'a StoreRow, StoreDescription, Work), String> {
     let row = stores.get(&job.store_id).ok_or("the certificate store was deleted while the job waited")?;
     let sealed = |error: crate::sealing::Error| error.to_string();
     let place = Place { table: "certificate_stores", row: &row.id, column: "sealed_password" };
@@ -99,7 +115,7 @@ fn describe_one(
         Some(Operation::Add) => add_work(floor, bundles, job, details)?,
         None => return Err(format!("the job's operation {} is not known", job.operation)),
     };
-    Ok((store, work))
+    Ok((row, store, work))
 }
 
 fn add_work(

@@ -38,9 +38,6 @@ pub(crate) enum Error {
     /// A key could not be made or packed.
     #[error(transparent)]
     Pki(#[from] sealift_pki::Error),
-    /// The system's random generator failed.
-    #[error("the system's random generator failed")]
-    Random,
     /// The authority refused or failed.
     #[error(transparent)]
     Authority(#[from] authority::Error),
@@ -76,7 +73,7 @@ impl From<Error> for Failure {
             Error::Format(_) => refuse(StatusCode::BAD_REQUEST, FORMAT_UNSUPPORTED),
             Error::Version(_) | Error::Invalid(_) => refuse(StatusCode::BAD_REQUEST, INVALID),
             Error::Busy => refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY),
-            Error::Thread(_) | Error::Pki(_) | Error::Random => Self::fault(error),
+            Error::Thread(_) | Error::Pki(_) => Self::fault(error),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! How a new certificate and its key are handed out: PKCS#12 or PEM, the password, and the file's name. The key is
+//! How a new certificate and its key are handed out: PKCS#12 or PEM, and the file's name. The key is
 //! always under the password.
 
 use sealift_pki::{Certificate, Encryption, Pkcs12, PrivateKey, encrypted_key};
 use sealift_protocol::Secret;
-use zeroize::Zeroizing;
 
 use super::draft::{ChainOrder, Format};
 use super::error::Error;
@@ -11,10 +10,6 @@ use super::error::Error;
 /// Iterations of key derivation: what current Java writes. The file leaves the house under a password that people
 /// may have chosen.
 const ITERATIONS: u32 = 10_000;
-/// Characters of a password that the server makes: 6 random bits each.
-const PASSWORD_LENGTH: usize = 20;
-/// Letters of such passwords; 64, so that each random byte gives one without preference.
-const PASSWORD_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Most characters of a suggested file name, without its ending.
 const MAX_FILE_NAME: usize = 100;
 
@@ -57,18 +52,6 @@ fn pem(parcel: &Parcel) -> Result<Vec<u8>, Error> {
     Ok(texts.concat().into_bytes())
 }
 
-/// A password from the system's random generator.
-pub(super) fn make_password() -> Result<Secret, Error> {
-    let mut random = Zeroizing::new([0u8; PASSWORD_LENGTH]);
-    aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| Error::Random)?;
-    Ok(password_from(&random))
-}
-
-fn password_from(random: &[u8; PASSWORD_LENGTH]) -> Secret {
-    let letter = |byte: &u8| char::from(PASSWORD_LETTERS[usize::from(byte & 63)]);
-    Secret::new(random.iter().map(letter).collect::<String>())
-}
-
 /// The name under which a client may save the file: letters, digits, `.`, `-` and `_` only, so that it means the same
 /// in a header and on every disk.
 pub(super) fn file_name(certificate: &Certificate, format: Format) -> String {
@@ -92,16 +75,6 @@ fn safe_stem(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_use_all_letters_and_pass_our_own_rules() {
-        let password =
-            password_from(&[0, 63, 64, 255, 26, 52, 62, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
-        assert_eq!(password.expose(), "A_A_a0-BCDEFGHIJKLMN");
-        let made = make_password().unwrap();
-        assert!(super::super::draft::check_password("Password", &made).is_ok());
-        assert_ne!(made, make_password().unwrap());
-    }
 
     fn authority(name: &str) -> sealift_pki::Issuer {
         let now: chrono::DateTime<chrono::Utc> = "2026-05-04T09:30:00Z".parse().unwrap();

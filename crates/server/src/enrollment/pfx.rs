@@ -22,8 +22,9 @@ use crate::authority::template::{self, Admitted, Template};
 use crate::authority::{Authority, Issued};
 use crate::certificates::{self, NewCertificate};
 use crate::floor::Floor;
+use crate::http::Failure;
 use crate::orchestrator_jobs::NewJob;
-use crate::security::{Principal, audit, permission};
+use crate::security::{Principal, audit, password, permission};
 
 /// RSA keys that are made at a time; each holds a processor for up to seconds.
 static RSA_KEYS: Semaphore = Semaphore::const_new(2);
@@ -178,7 +179,7 @@ async fn hand_out(
     let (password, made) = match draft.password {
         Some(given) => (given, None),
         None => {
-            let made = packing::make_password()?;
+            let made = password::made_up().map_err(Failure::from)?;
             (made.clone(), Some(made))
         }
     };

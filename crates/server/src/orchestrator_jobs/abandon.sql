@@ -1,8 +1,9 @@
 -- name: abandon
--- Ends attempts that their agent does not know of: its process died, or the answer that leased them was lost.
+-- Ends attempts that their agent does not know of: its process died, or the answer that leased them was lost. All but
+-- those it holds, or only the one of $4.
 WITH live AS (
     SELECT id, lease_token AS token, attempt < max_attempts AS again FROM jobs
-    WHERE agent_id = $1 AND state = 2 AND id <> ALL ($2::uuid[])
+    WHERE agent_id = $1 AND state = 2 AND id <> ALL ($2::uuid[]) AND ($4::uuid IS NULL OR id = $4)
     FOR UPDATE
 ), ended AS (
     DELETE FROM jobs USING live

@@ -1,8 +1,10 @@
 //! What a job is, before it runs.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use sealift_protocol::{AgentId, JobId, RequestId, StoreId};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,20 @@ impl Operation {
     }
 }
 
+/// The id of the inventory that follows a change. It follows from the change's, so that it can be named before it is
+/// there; as old as the change, so that it stays near it in indexes.
+pub(crate) fn inventory_after(change: JobId) -> JobId {
+    let mut input = b"inventory after ".to_vec();
+    input.extend_from_slice(change.uuid().as_bytes());
+    let hash = digest(&SHA256, &input);
+    let mut bytes = *change.uuid().as_bytes();
+    bytes[6..].copy_from_slice(&hash.as_ref()[..10]);
+    // Version 7 and the variant of RFC 9562.
+    bytes[6] = bytes[6] & 0x0f | 0x70;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    JobId::from(Uuid::from_bytes(bytes))
+}
+
 /// A job to be put into the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct NewJob {
@@ -76,5 +92,20 @@ impl Cause {
     /// A new call by this caller.
     pub(crate) fn call(requested_by: &str) -> Self {
         Self { request_id: RequestId::generate(), requested_by: requested_by.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inventory_after_a_change_has_one_id_of_the_same_age() {
+        let (change, other) = (JobId::generate(), JobId::generate());
+        let inventory = inventory_after(change);
+        assert_eq!(inventory, inventory_after(change));
+        assert_ne!(inventory, inventory_after(other));
+        assert_eq!(inventory.uuid().get_version_num(), 7);
+        assert_eq!(inventory.uuid().as_bytes()[..6], change.uuid().as_bytes()[..6]);
     }
 }

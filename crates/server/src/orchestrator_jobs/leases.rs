@@ -150,7 +150,12 @@ pub(crate) async fn abandon(
     held: &[JobId],
     now: DateTime<Utc>,
 ) -> Result<Vec<Finished>, sqlx::Error> {
-    queries::abandon(db, agent, held, now).await
+    queries::abandon(db, agent, held, None, now).await
+}
+
+/// Whether a lease failed because another one entered the same store at the same moment: ask again.
+pub(crate) fn lost_the_race(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some("jobs_occupied")
 }
 
 /// Steps of one attempt.

@@ -16,6 +16,7 @@ mod error;
 mod history;
 mod job;
 mod leases;
+pub(crate) mod published;
 mod queries;
 mod recurrence;
 mod routes;
@@ -23,10 +24,10 @@ pub mod sweep;
 
 pub(crate) use dispatch::{Dispatch, Look};
 pub(crate) use error::Error;
-pub(crate) use job::{Cause, NewJob, Operation};
+pub(crate) use job::{Cause, JobType, NewJob, Operation, inventory_after};
 pub(crate) use leases::{
     Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease,
-    live_inventory_lease, mark_inventoried, next_due, record_steps, renew, schedule,
+    live_inventory_lease, lost_the_race, mark_inventoried, next_due, record_steps, renew, schedule,
 };
 pub(crate) use recurrence::{When, next_after, when};
 pub(crate) use routes::endpoints;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::job::{Cause, NewJob};
 use super::leases::{Finished, Leased, LiveLease, Report, Steps, clean_code, clean_message};
+use super::published::{JobPlace, RunningAttempt};
 
 pub(super) async fn insert_jobs(
     db: &mut PgConnection,
@@ -33,7 +34,9 @@ pub(super) async fn insert_jobs(
             $7::timestamptz[], $8::boolean[], $9::text[], $10::bigint[], $11::jsonb[], $12::bytea[], $13::text[],
             $14::text[], $15::text[], $16::text[])
             AS j(id, request_id, agent_id, store_id, job_type, operation, run_at, scheduled, requested_by,
-                certificate_id, details, sealed_secret, agent_machine, client_machine, store_path, store_type)",
+                certificate_id, details, sealed_secret, agent_machine, client_machine, store_path, store_type)
+        -- The inventory after a change has an id that follows from the change's; one that waits already will do.
+        ON CONFLICT (id) DO NOTHING",
         &column(|(_, job)| job.id.uuid()),
         &column(|(cause, _)| cause.request_id.uuid()),
         &column(|(_, job)| job.agent_id.uuid()),
@@ -267,12 +270,88 @@ pub(super) async fn abandon(
     db: &mut PgConnection,
     agent: AgentId,
     held: &[JobId],
+    only: Option<JobId>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Finished>, sqlx::Error> {
     let held: Vec<Uuid> = held.iter().map(|job| job.uuid()).collect();
-    sqlx::query_file_as!(Finished, "src/orchestrator_jobs/abandon.sql", agent.uuid(), &held, now)
+    let only = only.map(JobId::uuid);
+    sqlx::query_file_as!(Finished, "src/orchestrator_jobs/abandon.sql", agent.uuid(), &held, now, only)
         .fetch_all(db)
         .await
+}
+
+/// One job, whatever its agent's other jobs: a change only when no earlier change of its store waits, for the agent
+/// picks the order of its list itself.
+pub(super) async fn lease_one(
+    db: &mut PgConnection,
+    agent: AgentId,
+    job: JobId,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Option<Leased>, sqlx::Error> {
+    sqlx::query_as!(
+        Leased,
+        r#"-- name: lease_one
+        UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $4,
+            started_at = $3, history_id = nextval('job_history_id'), inventoried = false
+        WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3
+            AND NOT EXISTS (SELECT 1 FROM jobs other
+                WHERE other.agent_id = $1 AND other.store_id = jobs.store_id AND other.state IN (2, 5))
+            AND (operation = 1 OR NOT EXISTS (SELECT 1 FROM jobs earlier
+                WHERE earlier.agent_id = $1 AND earlier.store_id = jobs.store_id AND earlier.state = 1
+                    AND earlier.operation <> 1 AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2)
+        RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
+            store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
+        agent.uuid(),
+        job.uuid(),
+        now,
+        until,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The running attempt with this history id, and whether an update was stored for it.
+pub(super) async fn running_attempt(
+    db: &mut PgConnection,
+    agent: AgentId,
+    job: JobId,
+    history_id: i64,
+) -> Result<Option<RunningAttempt>, sqlx::Error> {
+    sqlx::query_as!(
+        RunningAttempt,
+        r#"-- name: running_attempt
+        SELECT lease_token AS "lease_token!", operation, inventoried, attempt < max_attempts AS "again!" FROM jobs
+        WHERE id = $2 AND agent_id = $1 AND state = 2 AND history_id = $3"#,
+        agent.uuid(),
+        job.uuid(),
+        history_id,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Where a job of this agent was to work, if there ever was such a job.
+pub(super) async fn path_of(
+    db: &mut PgConnection,
+    agent: AgentId,
+    jobs: &[JobId],
+) -> Result<Option<JobPlace>, sqlx::Error> {
+    let jobs: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query_as!(
+        JobPlace,
+        r#"-- name: path_of
+        SELECT client_machine AS "client_machine!", store_path AS "store_path!" FROM (
+            (SELECT client_machine, store_path FROM jobs WHERE id = ANY($2) AND agent_id = $1 LIMIT 1)
+            UNION ALL
+            (SELECT client_machine, store_path FROM job_history WHERE job_id = ANY($2) AND agent_id = $1 LIMIT 1)
+        ) AS known LIMIT 1"#,
+        agent.uuid(),
+        &jobs,
+    )
+    .fetch_optional(db)
+    .await
 }
 
 pub(super) async fn insert_steps(

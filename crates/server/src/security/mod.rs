@@ -9,7 +9,7 @@ mod callers;
 mod credential;
 mod error;
 mod guard;
-mod password;
+pub(crate) mod password;
 pub(crate) mod permission;
 mod principal;
 mod queries;

@@ -51,7 +51,7 @@ pub(super) fn matches(password: &Secret, hash: &str) -> Result<bool, Error> {
 }
 
 /// A password made up by the system's random generator.
-pub(super) fn made_up() -> Result<Secret, Error> {
+pub(crate) fn made_up() -> Result<Secret, Error> {
     // The largest multiple of the alphabet's length: bytes above it would favour its first letters.
     let fair = 256 - 256 % ALPHABET.len();
     let mut text = String::with_capacity(MADE_UP);

@@ -130,16 +130,7 @@ impl Application {
         let address = configuration.listen;
         let listener = TcpListener::bind(address).map_err(|source| Error::Listen { address, source })?;
         let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-        let (postgres, url) = open_database(&configuration, embedded).await?;
-        let database = Database::connect(&url, &configuration.database).await?;
-        database.check_schema().await?;
-        let floor = Floor {
-            database,
-            clock,
-            sealing: Arc::new(sealing),
-            public_url: public_url(&configuration, bound),
-            configuration: Arc::new(configuration),
-        };
+        let (floor, postgres) = lay_floor(configuration, sealing, bound, clock).await?;
         let authority = Arc::new(Authority::open(&floor).await?);
         let credentials_file = floor.configuration.data_dir.join("administrator.json");
         security::ensure_administrator(&floor, &credentials_file)
@@ -223,6 +214,49 @@ impl Running {
             let _ = tokio::task::spawn_blocking(move || postgres.stop()).await;
         }
     }
+}
+
+/// Database, clock, sealing key and configuration, in one value; and the Postgres that must live as long.
+async fn lay_floor(
+    configuration: Configuration,
+    sealing: SealingKey,
+    bound: SocketAddr,
+    clock: Clock,
+) -> Result<(Floor, Option<EmbeddedPostgres>), Error> {
+    let (postgres, url) = open_database(&configuration, configuration.database.url.is_empty()).await?;
+    let database = Database::connect(&url, &configuration.database).await?;
+    database.check_schema().await?;
+    let floor = Floor {
+        database,
+        clock,
+        sealing: Arc::new(sealing),
+        public_url: public_url(&configuration, bound),
+        configuration: Arc::new(configuration),
+    };
+    Ok((floor, postgres))
+}
+
+/// Takes an authority of the operator's own into the configured database, before the first start.
+///
+/// # Errors
+/// [`Error::Authority`] when there are authorities already or the files do not belong together, and what opening the
+/// database may fail with.
+pub async fn import_authority(
+    configuration: Configuration,
+    files: &authority::Import<'_>,
+    clock: Clock,
+) -> Result<(), Error> {
+    directory::prepare(&configuration.data_dir, configuration.database.url.is_empty())?;
+    let sealing = SealingKey::load_or_create(&configuration.sealing_key_file())?;
+    let address = configuration.listen;
+    let (floor, postgres) = lay_floor(configuration, sealing, address, clock).await?;
+    let imported = authority::import(&floor, files).await;
+    floor.database.main.close().await;
+    floor.database.reports.close().await;
+    if let Some(mut postgres) = postgres {
+        let _ = tokio::task::spawn_blocking(move || postgres.stop()).await;
+    }
+    Ok(imported?)
 }
 
 /// Brings the schema of the configured database up to date.

@@ -1,0 +1,88 @@
+//! Leases for agents of the published protocol, which know of none: fetching a job's configuration begins an attempt,
+//! and the attempt's history id, which they echo, takes the place of the lease token. The token itself never leaves the
+//! server.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sealift_protocol::agent::leases::LeaseKey;
+use sealift_protocol::{AgentId, JobId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::job::Operation;
+use super::leases::{Finished, Leased};
+use super::queries;
+
+/// How long an attempt may take: nothing renews it but an upload.
+pub(crate) const LEASE: TimeDelta = TimeDelta::minutes(15);
+
+/// A running attempt, found by its history id.
+#[derive(Debug)]
+pub(crate) struct RunningAttempt {
+    /// Proves the lease to the rest of the queue.
+    pub(super) lease_token: Uuid,
+    pub(super) operation: i16,
+    /// Whether it stored a whole inventory.
+    pub(crate) inventoried: bool,
+    /// Whether a failure that may pass is followed by another attempt.
+    pub(crate) again: bool,
+}
+
+impl RunningAttempt {
+    /// What the job does.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        Operation::from_number(self.operation)
+    }
+
+    /// The lease, as the rest of the queue knows it.
+    pub(crate) fn lease(&self, job: JobId) -> LeaseKey {
+        LeaseKey { job_id: job, lease_token: self.lease_token }
+    }
+}
+
+/// Where a job works or worked.
+#[derive(Debug)]
+pub(crate) struct JobPlace {
+    pub(crate) client_machine: String,
+    pub(crate) store_path: String,
+}
+
+/// What became of the wish to begin an attempt.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It runs.
+    Attempt(Box<Leased>),
+    /// It cannot run now: it is done, deleted, too early, or behind another one on its store.
+    NotNow,
+}
+
+/// Begins an attempt of one job. One that runs already is given up first: its agent asks again, so it does not know of
+/// it. The attempts that ended by that are answered, too.
+pub(crate) async fn begin(
+    db: &mut PgConnection,
+    agent: AgentId,
+    job: JobId,
+    now: DateTime<Utc>,
+) -> Result<(Begun, Vec<Finished>), sqlx::Error> {
+    let ended = queries::abandon(db, agent, &[], Some(job), now).await?;
+    let leased = queries::lease_one(db, agent, job, now, now + LEASE).await?;
+    Ok((leased.map_or(Begun::NotNow, |leased| Begun::Attempt(Box::new(leased))), ended))
+}
+
+/// The running attempt of a job with this history id.
+pub(crate) async fn running(
+    db: &mut PgConnection,
+    agent: AgentId,
+    job: JobId,
+    history_id: i64,
+) -> Result<Option<RunningAttempt>, sqlx::Error> {
+    queries::running_attempt(db, agent, job, history_id).await
+}
+
+/// Where one of these jobs of an agent works or worked.
+pub(crate) async fn place(
+    db: &mut PgConnection,
+    agent: AgentId,
+    jobs: &[JobId],
+) -> Result<Option<JobPlace>, sqlx::Error> {
+    queries::path_of(db, agent, jobs).await
+}

@@ -66,10 +66,20 @@ impl Meter {
 
     /// Resident memory of the server, in kB.
     pub(crate) fn server_memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+        memory(self.server)
     }
+}
+
+/// Resident memory of a process, in kB.
+pub(crate) fn memory(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
+/// Processor time that a process has used, in µs; it grows in steps of a tick, 10,000.
+pub(crate) fn processor(process: u32) -> Result<f64> {
+    Ok(of_process(process)?.all() * TICK_MICROSECONDS)
 }
 
 impl Sub for Reading {

@@ -8,6 +8,9 @@ use crate::figures::Figures;
 /// Goal 6: 1.5 GB for 50,000 held polls with TLS, in kB each; and a part of one processor for all of them.
 const MOST_MEMORY: f64 = 1.5 * 1024.0 * 1024.0 / 50_000.0;
 const MOST_PROCESSOR: f64 = 0.02;
+/// A real agent at rest: memory in MB, and processor time in ms, where one tick is what the kernel can show.
+const MOST_AGENT_MEMORY: f64 = 20.0;
+const TICK: f64 = 10.0;
 /// Goal 5, in milliseconds: beside twice the plain commit, and for the slowest of a hundred.
 const PICK_UP: f64 = 1.0;
 const PICK_UP_P99: f64 = 10.0;
@@ -176,6 +179,20 @@ fn idle_lines(idle: Idle) -> Vec<Line> {
             "a part of one processor",
             MOST_PROCESSOR * 100.0,
             "%",
+        ),
+        line(
+            "memory of a real agent at rest".to_owned(),
+            idle.agent.0 as f64 / 1024.0,
+            "20 MB",
+            MOST_AGENT_MEMORY,
+            " MB",
+        ),
+        line(
+            "processor of a real agent at rest, in 21 s".to_owned(),
+            idle.agent.1 / 1_000.0,
+            "one tick of the kernel's clock",
+            TICK,
+            " ms",
         ),
     ]
 }

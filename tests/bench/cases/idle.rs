@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use support::Machine;
 use tokio::task::JoinSet;
 
 use super::Bench;
-use crate::meter::Cost;
+use crate::meter::{self, Cost};
 
 /// How long polls are held: longer than the measurement.
 const WAIT_SECONDS: u16 = 60;
@@ -28,10 +29,17 @@ pub(crate) struct Idle {
     pub(crate) transactions: (u64, u64),
     /// Processor time of the server meanwhile, as a part of one processor.
     pub(crate) processor: (f64, f64),
+    /// A real agent at rest: its resident memory in kB, and its processor time meanwhile in µs.
+    pub(crate) agent: (u64, f64),
 }
 
 /// Registers the agents, looks at the server without and with their polls.
 pub(crate) async fn idle(bench: &Bench) -> Result<Idle> {
+    let site = &bench.site;
+    let machine =
+        Machine::install(&site.admin, &site.agent_url, &site.ca_file, "idle.example.test", "").await;
+    let agent = machine.start();
+    machine.agent_id(&site.admin).await;
     let agents = bench.fleet.idlers(&bench.site, bench.arguments.held).await?;
     let (before, alone) = look(bench).await?;
     let memory = bench.site.meter.server_memory()?;
@@ -53,7 +61,9 @@ pub(crate) async fn idle(bench: &Bench) -> Result<Idle> {
             held.spawn(async move { line.lease(10, WAIT_SECONDS).await });
         }
     }
+    let used = meter::processor(agent.id())?;
     let (during, beside) = look(bench).await?;
+    let used = meter::processor(agent.id())? - used;
     let grown = bench.site.meter.server_memory()?.saturating_sub(memory);
     ensure!(held.try_join_next().is_none(), "a poll that should have been held came back");
     held.shutdown().await;
@@ -63,6 +73,7 @@ pub(crate) async fn idle(bench: &Bench) -> Result<Idle> {
         memory: grown as f64 / f64::from(bench.arguments.held),
         transactions: (before, during),
         processor: (part(&alone), part(&beside)),
+        agent: (meter::memory(agent.id())?, used),
     })
 }
 

@@ -111,7 +111,7 @@ fn a_stop_between_two_starts_is_obeyed() {
 /// Starts a server in a process of its own and gives it and the port of its Postgres.
 fn start_victim(root: &Path) -> (std::process::Child, u16) {
     let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "database::embedded::tests::victim"])
+        .args(["--exact", "--nocapture", "database::embedded::tests::victim"])
         .env(VICTIM, root)
         .stdout(Stdio::piped())
         .spawn()
@@ -153,7 +153,6 @@ fn a_server_and_postgres_killed_together_are_no_obstacle() {
 
 /// Not a test: the server that [`postgres_ends_when_its_server_is_killed`] kills.
 #[test]
-#[ignore = "started by another test"]
 fn victim() {
     let Some(directory) = std::env::var_os(VICTIM) else { return };
     let postgres = EmbeddedPostgres::start(Path::new(&directory), &options()).unwrap();

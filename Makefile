@@ -20,12 +20,12 @@ test: ## all tests
 
 bench: ## the benchmark, beside plain Postgres on the same machine
 	@.ci/install demo
-	cargo run --release --locked -p sealift-tests --bin bench -- $(ARGS)
+	cargo run --release --locked --bin bench -- $(ARGS)
 
 nightly: ## the long tests: 900 kills of agents, servers and Postgres at new points (the seed is printed)
 	@.ci/install test
 	SEALIFT_TEST_KILLS=$${SEALIFT_TEST_KILLS:-300} SEALIFT_TEST_SEED=$${SEALIFT_TEST_SEED:-$$(date +%s)} \
-		cargo test --locked -p sealift-tests --test end_to_end -- --nocapture killed
+		cargo test --locked --workspace --test end_to_end -- --nocapture killed
 
 prepare: ## write .sqlx anew, after a change of a query or the schema
 	.ci/prepare

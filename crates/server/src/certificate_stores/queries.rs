@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::agent::jobs::KnownEntry;
+use sealift_protocol::agent::leases::LeaseKey;
 use sealift_protocol::{AgentId, JobId, StoreId};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -254,20 +255,30 @@ pub(super) async fn set_inventory_version(
     Ok(())
 }
 
-pub(super) async fn touch_inventory(
+/// Notes that a store was found unchanged; false when this is no live lease of its inventory, or the server holds
+/// another version.
+pub(super) async fn touch_unchanged(
     db: &mut PgConnection,
-    store: StoreId,
+    agent: AgentId,
+    lease: LeaseKey,
+    version: &str,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "-- name: touch_inventory
-        UPDATE certificate_stores SET inventoried_at = $2 WHERE id = $1",
-        store.uuid(),
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "-- name: touch_unchanged
+        UPDATE certificate_stores s SET inventoried_at = $5 FROM jobs j
+        WHERE j.id = $1 AND j.lease_token = $2 AND j.agent_id = $3 AND j.state = 2 AND j.operation = 1
+            AND s.id = j.store_id AND s.inventory_version = $4
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $3 AND agents.status = 2)",
+        lease.job_id.uuid(),
+        lease.lease_token,
+        agent.uuid(),
+        version,
         now,
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 pub(super) async fn delete_entries(

@@ -1,28 +1,24 @@
 -- name: abandon
 -- Ends attempts that their agent does not know of: its process died, or the answer that leased them was lost. All but
--- those it holds, or only the one of $4.
-WITH live AS (
-    SELECT id, lease_token AS token, attempt < max_attempts AS again FROM jobs
+-- those it holds, or only the one of $4. The jobs stay locked, so that what follows touches just them.
+WITH live AS MATERIALIZED (
+    SELECT jobs.*, attempt < max_attempts AS again FROM jobs
     WHERE agent_id = $1 AND state = 2 AND id <> ALL ($2::uuid[]) AND ($4::uuid IS NULL OR id = $4)
     FOR UPDATE
 ), ended AS (
-    DELETE FROM jobs USING live
-    WHERE jobs.id = live.id AND jobs.state = 2 AND jobs.lease_token = live.token AND NOT live.again
-    RETURNING jobs.*, live.token, 3::smallint AS status
+    DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM live WHERE NOT again)) AND state = 2
 ), again AS (
     UPDATE jobs SET state = 1, lease_token = NULL, lease_until = NULL
-    FROM live
-    WHERE jobs.id = live.id AND jobs.state = 2 AND jobs.lease_token = live.token AND live.again
-    RETURNING jobs.*, live.token, 5::smallint AS status
+    WHERE id = ANY (ARRAY(SELECT id FROM live WHERE again)) AND state = 2
 )
 INSERT INTO job_history (id, job_id, request_id, agent_id, store_id, job_type, operation, attempt, status, result,
     scheduled, run_at, requested_at, requested_by, started_at, finished_at, certificate_id, agent_machine,
     client_machine, store_path, store_type, lease_token, message, error_code)
-SELECT history_id, id, request_id, agent_id, store_id, job_type, operation, attempt, status, 4,
+SELECT history_id, id, request_id, agent_id, store_id, job_type, operation, attempt, CASE WHEN again THEN 5 ELSE 3 END, 4,
     scheduled, run_at, requested_at, requested_by, started_at, greatest(started_at, $3), certificate_id,
     agent_machine, client_machine, store_path, store_type, NULL,
     'the agent began anew without having reported this attempt; whether the store was changed is not known, the next attempt will tell',
     'agent_restarted'
-FROM (SELECT * FROM ended UNION ALL SELECT * FROM again) AS both_ways
+FROM live
 RETURNING job_id AS "job_id: JobId", agent_id AS "agent_id: AgentId", store_id AS "store_id: StoreId", lease_token,
     request_id, operation, status, run_at, agent_machine, client_machine, store_path, store_type

@@ -70,7 +70,8 @@ pub(super) async fn lease(
     limit: i64,
 ) -> Result<Vec<Leased>, sqlx::Error> {
     // The head of each store's queue within the window; the window is a prefix of the agent's queue, so the
-    // head there is the head. The array form is evaluated once and always uses the key.
+    // head there is the head. The array form is evaluated once and always uses the key; NOT IN is one hashed look at
+    // the occupied stores, where NOT EXISTS was one for each due job.
     let mut leased = sqlx::query_as!(
         Leased,
         r#"-- name: lease
@@ -80,8 +81,7 @@ pub(super) async fn lease(
             ORDER BY run_at, id LIMIT $4
         ), heads AS (
             SELECT DISTINCT ON (store_id) id, run_at FROM due
-            WHERE NOT EXISTS (SELECT 1 FROM jobs other
-                WHERE other.agent_id = $1 AND other.store_id = due.store_id AND other.state IN (2, 5))
+            WHERE store_id NOT IN (SELECT store_id FROM jobs WHERE agent_id = $1 AND state IN (2, 5))
             ORDER BY store_id, run_at, id
         )
         UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $3,

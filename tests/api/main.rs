@@ -13,6 +13,7 @@ mod inventory;
 mod job_times;
 mod permissions;
 mod published_protocol;
+mod reference;
 mod retries;
 mod secrets;
 mod transport;

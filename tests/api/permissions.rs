@@ -24,7 +24,7 @@ async fn every_route_is_refused_without_credentials_and_without_permission() {
     let powerless = caller(&server, &["/metadata/types/read/"]).await;
     let (mut guarded, mut open) = (0, Vec::new());
     for route in routes() {
-        let path = route.path.replace("{id}", "1").replace("{name}", "x");
+        let path = route.path.replace("{id}", "1").replace("{name}", "x").replace("{file}", "index.html");
         let method: Method = route.method.parse().unwrap();
         let body = || json!({"Nothing": true});
         if route.public {
@@ -45,7 +45,15 @@ async fn every_route_is_refused_without_credentials_and_without_permission() {
     assert!(guarded > 25, "{guarded} routes were tried");
     assert_eq!(
         open,
-        ["GET /healthz", "GET /readyz", "GET /crl/{name}", "GET /ca/root.pem"],
+        [
+            "GET /healthz",
+            "GET /readyz",
+            "GET /openapi.json",
+            "GET /reference",
+            "GET /reference/{file}",
+            "GET /crl/{name}",
+            "GET /ca/root.pem"
+        ],
         "what needs no credentials is on this list on purpose"
     );
     server.stop().await;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a refused call answers (operator contract, chapter 1.6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Problem {
     /// `0x` and eight upper-case hexadecimal digits; stable, listed in the documentation.
@@ -17,6 +18,7 @@ pub struct Problem {
 
 /// One refused part of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct FailedOperation {
     /// Which part, and why.

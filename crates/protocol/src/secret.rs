@@ -52,6 +52,21 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+#[cfg(feature = "openapi")]
+mod openapi {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+
+    impl utoipa::PartialSchema for super::Secret {
+        fn schema() -> RefOr<Schema> {
+            let format = SchemaFormat::KnownFormat(KnownFormat::Password);
+            RefOr::T(ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into())
+        }
+    }
+
+    impl utoipa::ToSchema for super::Secret {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use crate::{AgentId, Secret, Timestamp};
 
 /// One agent of `GET /Agents`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Agent {
     /// The agent.
@@ -49,6 +50,7 @@ pub struct Agent {
 
 /// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateEnrollmentToken {
     /// The machine it is for; any when absent.
@@ -59,6 +61,7 @@ pub struct CreateEnrollmentToken {
 
 /// The answer: shown once, stored only as a hash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct EnrollmentToken {
     /// The token.

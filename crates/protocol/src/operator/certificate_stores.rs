@@ -11,6 +11,7 @@ use crate::{AgentId, JobId, Secret, StoreId, Timestamp};
 
 /// `POST /CertificateStores/Certificates/Add`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AddCertificate {
     /// The certificate to place.
@@ -25,6 +26,7 @@ pub struct AddCertificate {
 
 /// One target of [`AddCertificate`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AddToStore {
     /// The store.
@@ -45,6 +47,7 @@ pub struct AddToStore {
 
 /// `POST /CertificateStores/Certificates/Remove`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RemoveCertificate {
     /// What to remove, and where; one job for each.
@@ -57,6 +60,7 @@ pub struct RemoveCertificate {
 
 /// One target of [`RemoveCertificate`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RemoveFromStore {
     /// The store.
@@ -69,6 +73,7 @@ pub struct RemoveFromStore {
 
 /// A secret in a request (chapter 3.2).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SecretValue {
     /// The secret itself.
@@ -80,6 +85,7 @@ pub struct SecretValue {
 
 /// A secret in an answer (chapter 3.3): never the value, only whether there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct MaskedSecret {
     /// Twenty asterisks.
@@ -124,6 +130,7 @@ impl MaskedSecret {
 
 /// A certificate store as answered (chapter 6.1). `Storepath` has a lower-case p on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct CertificateStore {
     /// The store.
@@ -165,6 +172,7 @@ pub struct CertificateStore {
 
 /// `POST /CertificateStores`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateCertificateStore {
     /// The container to put it into.
@@ -189,6 +197,7 @@ pub struct CreateCertificateStore {
 
 /// One entry of a store's inventory (chapter 6.2).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct InventoryEntry {
     /// Its alias.
@@ -205,6 +214,7 @@ pub struct InventoryEntry {
 
 /// A certificate inside an inventory entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct InventoryCertificate {
     /// Certificate id.
@@ -235,6 +245,7 @@ pub struct InventoryCertificate {
 
 /// A container: a named group of stores that can carry permissions and a schedule (chapter 6.7).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Container {
     /// The container.
@@ -249,6 +260,7 @@ pub struct Container {
 
 /// `POST /CertificateStoreContainers`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateContainer {
     /// Its name.
@@ -259,6 +271,7 @@ pub struct CreateContainer {
 
 /// A store type as answered (chapter 6.8); enumerations are names, unset members are left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the member names are the contract's; chapter 6.8 explains them")]
 pub struct StoreType {
@@ -285,6 +298,7 @@ pub struct StoreType {
 
 /// What jobs a store type has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the names say all")]
 pub struct SupportedOperations {
@@ -297,6 +311,7 @@ pub struct SupportedOperations {
 
 /// What passwords a store type has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct PasswordOptions {
     /// Entries have passwords of their own.
@@ -309,6 +324,7 @@ pub struct PasswordOptions {
 
 /// One property that stores of a type have.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct StoreTypeProperty {
     /// Its name.
@@ -327,6 +343,7 @@ pub struct StoreTypeProperty {
 
 /// `POST /CertificateStores/Schedule`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ScheduleInventory {
     /// The stores.

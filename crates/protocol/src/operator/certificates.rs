@@ -8,6 +8,7 @@ use crate::{StoreId, Timestamp};
 
 /// A certificate of `GET /Certificates` and `GET /Certificates/{id}` (chapter 8.1).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the member names are the contract's; chapter 8.1 explains them")]
 pub struct Certificate {
@@ -78,6 +79,7 @@ pub struct Certificate {
 
 /// One purpose of a certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct ExtendedKeyUsage {
     /// Position, from 1.
@@ -90,6 +92,7 @@ pub struct ExtendedKeyUsage {
 
 /// One subject alternative name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct SubjectAltNameElement {
     /// Position, from 1.
@@ -105,6 +108,7 @@ pub struct SubjectAltNameElement {
 
 /// Where revocation lists are published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct CrlDistributionPoint {
     /// Position, from 1.
@@ -117,6 +121,7 @@ pub struct CrlDistributionPoint {
 
 /// How many stores of one type hold a certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct LocationCount {
     /// Short name of the store type.
@@ -128,6 +133,7 @@ pub struct LocationCount {
 
 /// One place where a certificate was found by inventory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Location {
     /// Machine of the store.
@@ -146,6 +152,7 @@ pub struct Location {
 
 /// The key usage bits, one by one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the names are those of RFC 5280, 4.2.1.3")]
 pub struct DetailedKeyUsage {
@@ -163,6 +170,7 @@ pub struct DetailedKeyUsage {
 
 /// A collection: a saved certificate query that can carry permissions (chapter 8.5).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Collection {
     /// The collection.
@@ -185,6 +193,7 @@ pub struct Collection {
 
 /// `POST /CertificateCollections`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateCollection {
     /// Its name, at most 100 characters.
@@ -197,6 +206,7 @@ pub struct CreateCollection {
 
 /// `POST /Certificates/Revoke` (chapter 8.2).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Revoke {
     /// The certificates; all are revoked or none.
@@ -213,6 +223,7 @@ pub struct Revoke {
 
 /// The answer to [`Revoke`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Revoked {
     /// The certificates of the call; those that were revoked before included.

@@ -9,6 +9,7 @@ use crate::{JobId, Secret, StoreId, Timestamp};
 
 /// `POST /Enrollment/PFX`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct EnrollPfx {
     /// Distinguished name of the new certificate.
@@ -48,6 +49,7 @@ pub struct EnrollPfx {
 
 /// The answer to [`EnrollPfx`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct EnrolledPfx {
     /// Version 2 only: the stores that got a job; null when none was asked for.
@@ -61,6 +63,7 @@ pub struct EnrolledPfx {
 
 /// The certificate of an [`EnrolledPfx`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct PfxInformation {
     /// Upper-case hexadecimal.
@@ -92,6 +95,7 @@ pub struct PfxInformation {
 
 /// `POST /Enrollment/PFX/Deploy`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Deploy {
     /// Where the certificate goes.
@@ -112,6 +116,7 @@ pub struct Deploy {
 
 /// One target of a [`Deploy`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DeployStore {
     /// The store.
@@ -126,6 +131,7 @@ pub struct DeployStore {
 
 /// What applies to all stores of one type in the older form.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DeployStoreType {
     /// Store type id.
@@ -140,6 +146,7 @@ pub struct DeployStoreType {
 
 /// The answer to [`Deploy`]: each store judged by itself.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Deployed {
     /// A job was created. Says nothing of its outcome.
@@ -154,6 +161,7 @@ pub struct Deployed {
 
 /// The job made for one store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct DeployedJob {
     /// The store.
@@ -164,6 +172,7 @@ pub struct DeployedJob {
 
 /// Why a store got no job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct DeployFailure {
     /// The store.

@@ -7,6 +7,7 @@ use crate::{AgentId, JobId, StoreId, Timestamp};
 
 /// One row of `GET /OrchestratorJobs/JobHistory`: one attempt of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct JobHistoryRow {
     /// Grows with time; the "audit id" of other calls.
@@ -54,6 +55,7 @@ pub struct JobHistoryRow {
 
 /// A job that is not finished: one row of `GET /OrchestratorJobs/ScheduledJobs`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct ScheduledJob {
     /// The job.
@@ -80,6 +82,7 @@ pub struct ScheduledJob {
 
 /// One step of an attempt, as the agent reported it: ours, `GET /OrchestratorJobs/{id}/Steps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct JobStep {
     /// Which attempt, from 1.

@@ -6,6 +6,7 @@ use crate::Timestamp;
 
 /// When a job runs. Exactly one member is set; an empty object means "no schedule".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Schedule {
     /// At the agent's next contact.
@@ -45,6 +46,7 @@ impl Schedule {
 
 /// A repetition in minutes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Interval {
     /// Minutes between two runs, at least 1.
@@ -53,6 +55,7 @@ pub struct Interval {
 
 /// A point in time; `Daily` keeps only its time of day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct AtTime {
     /// The time.
@@ -61,6 +64,7 @@ pub struct AtTime {
 
 /// A weekly repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Weekly {
     /// The days, as names in answers, as names or numbers (0 is Sunday) in requests.
@@ -71,6 +75,7 @@ pub struct Weekly {
 
 /// A monthly repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Monthly {
     /// Day of the month, 1 to 31.
@@ -81,6 +86,7 @@ pub struct Monthly {
 
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "the names say all")]
 pub enum Day {
     Sunday,

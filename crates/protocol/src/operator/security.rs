@@ -6,6 +6,7 @@ use crate::{Secret, Timestamp};
 
 /// A role: a named set of permissions (chapter 9.2).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Role {
     /// The role.
@@ -22,6 +23,7 @@ pub struct Role {
 
 /// `POST /Security/Roles`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateRole {
     /// Its name.
@@ -34,6 +36,7 @@ pub struct CreateRole {
 
 /// Ours: `POST /Security/Users`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateUser {
     /// Name to log in with; `DOMAIN\user` or `user`.
@@ -46,6 +49,7 @@ pub struct CreateUser {
 
 /// A user that logs in by HTTP Basic.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct User {
     /// The user.
@@ -58,6 +62,7 @@ pub struct User {
 
 /// Ours: `POST /Security/ApiTokens`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateApiToken {
     /// What it is for; shown in history and audit.
@@ -70,6 +75,7 @@ pub struct CreateApiToken {
 
 /// An API token as listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct ApiToken {
     /// The token's id, not the token.
@@ -87,6 +93,7 @@ pub struct ApiToken {
 
 /// `GET /Security/My`: what the caller may do (chapter 9.4).
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Myself {
     /// Names of its roles.
@@ -97,6 +104,7 @@ pub struct Myself {
 
 /// A permission in the older spelling (chapter 9.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct AreaPermission {
     /// For example `AgentManagement`.

@@ -518,7 +518,7 @@ pub(super) async fn delete_abandoned(
     Ok(done.rows_affected())
 }
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field { name: "AgentId", sql: "id", kind: Kind::Guid },
     Field { name: "ClientMachine", sql: "client_machine", kind: Kind::Text },
     Field { name: "Identity", sql: "username", kind: Kind::Text },

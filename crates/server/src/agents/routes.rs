@@ -3,11 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
 use sealift_protocol::AgentId;
-use sealift_protocol::operator::agents::CreateEnrollmentToken;
+use sealift_protocol::operator::agents::{Agent, CreateEnrollmentToken, EnrollmentToken};
 
 use super::agent::Status;
 use super::directory::Directory;
-use super::{approval, enrollment_token, list};
+use super::{approval, enrollment_token, list, queries};
 use crate::floor::Floor;
 use crate::http::list::ListQuery;
 use crate::http::problem::shortened;
@@ -20,11 +20,26 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     let read = Access::Permission(permission::AGENTS_READ);
     let modify = Access::Permission(permission::AGENTS_MODIFY);
     vec![
-        Endpoint::get("/Agents", read, || web::to(list_agents)),
-        Endpoint::get("/Agents/{id}", read, || web::to(get_agent)),
-        Endpoint::post("/Agents/Approve", modify, || web::to(approve)),
-        Endpoint::post("/Agents/Disapprove", modify, || web::to(disapprove)),
-        Endpoint::post("/Agents/EnrollmentTokens", modify, || web::to(create_enrollment_token)),
+        Endpoint::get("/Agents", read, || web::to(list_agents))
+            .summary("Agents, with approval state and capabilities.")
+            .list(queries::FIELDS)
+            .answers_list::<Agent>(),
+        Endpoint::get("/Agents/{id}", read, || web::to(get_agent)).summary("One agent.").answers::<Agent>(),
+        Endpoint::post("/Agents/Approve", modify, || web::to(approve))
+            .summary("Lets agents fetch jobs. All of them, or none when one does not exist.")
+            .body_list::<AgentId>()
+            .example(r#"["{{agent}}"]"#),
+        Endpoint::post("/Agents/Disapprove", modify, || web::to(disapprove))
+            .summary("Shuts agents out, at once.")
+            .body_list::<AgentId>()
+            .example(r#"["{{other_agent}}"]"#),
+        Endpoint::post("/Agents/EnrollmentTokens", modify, || web::to(create_enrollment_token))
+            .summary(
+                "Makes a one-time token that approves the agent that presents it; the answer shows it once.",
+            )
+            .body::<CreateEnrollmentToken>()
+            .answers::<EnrollmentToken>()
+            .example(r#"{"ClientMachine": "web7.example.test"}"#),
     ]
 }
 

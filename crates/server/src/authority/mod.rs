@@ -186,8 +186,10 @@ fn host(address: &str) -> &str {
 /// The routes of this slice.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list)),
-        Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root)),
+        Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list))
+            .summary("The newest revocation list of an authority (DER)."),
+        Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root))
+            .summary("The root that clients and agents must trust (PEM)."),
     ]
 }
 

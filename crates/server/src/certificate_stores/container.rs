@@ -11,7 +11,7 @@ use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
 use crate::http::list::{COUNT_BOUND, ListQuery};
 use crate::security::{Principal, audit, permission};
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field { name: "Id", sql: "c.id", kind: Kind::Number },
     Field { name: "Name", sql: "c.name", kind: Kind::Text },
     Field { name: "CertStoreType", sql: "c.store_type", kind: Kind::Number },

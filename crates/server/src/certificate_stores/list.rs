@@ -24,7 +24,7 @@ const COLUMNS: &str = "s.id, s.agent_id, s.client_machine, s.store_path, s.store
 const FROM: &str = " FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
     LEFT JOIN containers c ON c.id = s.container_id LEFT JOIN agents a ON a.id = s.agent_id WHERE true";
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field { name: "Id", sql: "s.id", kind: Kind::Guid },
     Field { name: "AddSupported", sql: "t.supports_add", kind: Kind::Flag },
     Field { name: "RemoveSupported", sql: "t.supports_remove", kind: Kind::Flag },

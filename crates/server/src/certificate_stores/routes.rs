@@ -2,10 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
-use sealift_protocol::StoreId;
 use sealift_protocol::operator::certificate_stores::{
-    AddCertificate, CreateCertificateStore, CreateContainer, RemoveCertificate, ScheduleInventory, StoreType,
+    AddCertificate, CertificateStore, Container, CreateCertificateStore, CreateContainer, InventoryEntry,
+    RemoveCertificate, ScheduleInventory, StoreType,
 };
+use sealift_protocol::{JobId, StoreId};
 use sqlx::Connection as _;
 
 use super::add::{AddCall, add_all, ids};
@@ -14,7 +15,7 @@ use crate::database::batch::Batcher;
 use crate::floor::Floor;
 use crate::http::list::ListQuery;
 use crate::http::problem;
-use crate::http::route::{Access, Endpoint};
+use crate::http::route::{Access, Endpoint, Parameter};
 use crate::http::{Body, Failure, answer};
 use crate::orchestrator_jobs::{Dispatch, NewJob};
 use crate::security::{Principal, permission};
@@ -31,20 +32,77 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     let modify = Access::Permission(permission::STORES_MODIFY);
     let schedule = Access::Permission(permission::STORES_SCHEDULE);
     vec![
-        Endpoint::post("/CertificateStores/Certificates/Add", schedule, || web::to(add)),
-        Endpoint::post("/CertificateStores/Certificates/Remove", schedule, || web::to(remove_certificates)),
-        Endpoint::get("/CertificateStores", read, || web::to(stores)),
-        Endpoint::post("/CertificateStores", modify, || web::to(create_store)),
-        Endpoint::post("/CertificateStores/Schedule", schedule, || web::to(schedule_inventory)),
-        Endpoint::get("/CertificateStores/{id}", read, || web::to(store_by_id)),
-        Endpoint::get("/CertificateStores/{id}/Inventory", read, || web::to(inventory)),
-        Endpoint::get("/CertificateStoreContainers", read, || web::to(containers)),
-        Endpoint::post("/CertificateStoreContainers", modify, || web::to(create_container)),
-        Endpoint::get("/Applications", read, || web::to(containers)),
-        Endpoint::post("/Applications", modify, || web::to(create_container)),
-        Endpoint::get("/CertificateStoreTypes", read, || web::to(store_types)),
-        Endpoint::get("/CertificateStoreTypes/{id}", read, || web::to(store_type)),
-        Endpoint::get("/CertificateStoreTypes/Name/{name}", read, || web::to(store_type_by_name)),
+
+        Endpoint::post("/CertificateStores/Certificates/Add", schedule, || web::to(add))
+            .summary("Schedules a certificate's addition to stores: all of them, or none. Answers one job id for each.")
+            .body::<AddCertificate>()
+            .answers_list::<JobId>()
+            .example(
+                r#"{"CertificateId": {{certificate}}, "Schedule": {"Immediate": true}, "CertificateStores":
+                    [{"CertificateStoreId": "{{store}}", "Overwrite": true, "IncludePrivateKey": true}]}"#,
+            ),
+        Endpoint::post("/CertificateStores/Certificates/Remove", schedule, || web::to(remove_certificates))
+            .summary("Schedules the removal of entries from stores: all of them, or none.")
+            .body::<RemoveCertificate>()
+            .answers_list::<JobId>()
+            .example(
+                r#"{"CertificateStores": [{"CertificateStoreId": "{{store}}", "Alias": "{{alias}}"}],
+                    "Schedule": {"Immediate": true}}"#,
+            ),
+        Endpoint::get("/CertificateStores", read, || web::to(stores))
+            .summary("Certificate stores.")
+            .list(list::FIELDS)
+            .answers_list::<CertificateStore>(),
+        Endpoint::post("/CertificateStores", modify, || web::to(create_store))
+            .summary("Makes a certificate store known to the server.")
+            .body::<CreateCertificateStore>()
+            .answers::<CertificateStore>()
+            .example(
+                r#"{"ClientMachine": "web1.example.test", "Storepath": "/etc/nginx/tls/new.pem",
+                    "CertStoreType": 2, "AgentId": "{{agent}}", "Properties": "{\"IncludeChain\": \"true\"}",
+                    "InventorySchedule": {"Daily": {"Time": "2026-05-04T03:15:00Z"}}}"#,
+            ),
+        Endpoint::post("/CertificateStores/Schedule", schedule, || web::to(schedule_inventory))
+            .summary("Sets the inventory schedule of stores, or runs an inventory once.")
+            .body::<ScheduleInventory>()
+            .example(r#"{"StoreIds": ["{{store}}"], "Schedule": {"Interval": {"Minutes": 60}}}"#),
+        Endpoint::get("/CertificateStores/{id}", read, || web::to(store_by_id))
+            .summary("One certificate store.")
+            .answers::<CertificateStore>(),
+        Endpoint::get("/CertificateStores/{id}/Inventory", read, || web::to(inventory))
+            .summary("What the last inventory found in a store.")
+            .query("PageReturned", Parameter::Number, "Page, from 1.")
+            .query("ReturnLimit", Parameter::Number, "Entries of a page, 1 to 1000; 50 when absent.")
+            .answers_list::<InventoryEntry>(),
+        Endpoint::get("/CertificateStoreContainers", read, || web::to(containers))
+            .summary("Containers: named groups of stores.")
+            .list(container::FIELDS)
+            .answers_list::<Container>(),
+        Endpoint::post("/CertificateStoreContainers", modify, || web::to(create_container))
+            .summary("Makes a container.")
+            .body::<CreateContainer>()
+            .answers::<Container>()
+            .example(r#"{"Name": "Web farm east"}"#),
+        Endpoint::get("/Applications", read, || web::to(containers))
+            .summary("Containers, by their newer name.")
+            .list(container::FIELDS)
+            .answers_list::<Container>(),
+        Endpoint::post("/Applications", modify, || web::to(create_container))
+            .summary("Makes a container, by its newer name.")
+            .body::<CreateContainer>()
+            .answers::<Container>()
+            .example(r#"{"Name": "Web farm west"}"#),
+        Endpoint::get("/CertificateStoreTypes", read, || web::to(store_types))
+            .summary("Store types and their properties.")
+            .query("PageReturned", Parameter::Number, "Page, from 1.")
+            .query("ReturnLimit", Parameter::Number, "Types of a page, 1 to 1000; 50 when absent.")
+            .answers_list::<StoreType>(),
+        Endpoint::get("/CertificateStoreTypes/{id}", read, || web::to(store_type))
+            .summary("One store type.")
+            .answers::<StoreType>(),
+        Endpoint::get("/CertificateStoreTypes/Name/{name}", read, || web::to(store_type_by_name))
+            .summary("The store type with this short name, in a list of one.")
+            .answers_list::<StoreType>(),
     ]
 }
 

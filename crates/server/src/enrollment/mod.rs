@@ -12,6 +12,7 @@ mod pfx;
 mod routes;
 
 use actix_web::web;
+use sealift_protocol::operator::enrollment::{Deploy, Deployed, EnrollPfx, EnrolledPfx};
 
 use crate::http::route::{Access, Endpoint};
 use crate::security::permission;
@@ -20,7 +21,19 @@ use crate::security::permission;
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let enroll = Access::Permission(permission::ENROLL_PFX);
     vec![
-        Endpoint::post("/Enrollment/PFX", enroll, || web::post().to(routes::enroll_pfx)),
-        Endpoint::post("/Enrollment/PFX/Deploy", enroll, || web::post().to(routes::deploy_pfx)),
+
+        Endpoint::post("/Enrollment/PFX", enroll, || web::post().to(routes::enroll_pfx))
+            .summary("Issues a certificate with a key that the server makes and keeps.")
+            .body::<EnrollPfx>()
+            .answers::<EnrolledPfx>()
+            .example(
+                r#"{"Subject": "CN=www.example.test", "Template": "TLSServer",
+                    "SANs": {"dns": ["www.example.test", "*.example.test"]}}"#,
+            ),
+        Endpoint::post("/Enrollment/PFX/Deploy", enroll, || web::post().to(routes::deploy_pfx))
+            .summary("Schedules a certificate's delivery to stores, each judged by itself.")
+            .body::<Deploy>()
+            .answers::<Deployed>()
+            .example(r#"{"CertificateId": {{certificate}}, "Stores": [{"StoreId": "{{store}}", "Overwrite": true}]}"#),
     ]
 }

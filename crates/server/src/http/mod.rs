@@ -9,6 +9,7 @@ mod filter;
 pub(crate) mod filter_sql;
 mod lenient_json;
 pub(crate) mod list;
+pub(crate) mod openapi;
 pub(crate) mod paths;
 pub(crate) mod problem;
 pub(crate) mod route;

@@ -7,6 +7,10 @@
 use actix_web::http::Method;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpResponse, Resource, Route};
+use utoipa::ToSchema;
+
+use super::filter_sql::Field;
+use super::openapi::Shape;
 
 /// What a caller needs to call an endpoint at all. The operation behind it decides the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +33,104 @@ pub(crate) struct Endpoint {
     pub(crate) path: &'static str,
     /// Who may call it.
     pub(crate) access: Access,
+    /// What it is, for people and their tools.
+    pub(crate) doc: Doc,
     route: fn() -> Route,
 }
 
+/// What an operation takes and gives: the source of the OpenAPI document.
+#[derive(Default)]
+pub(crate) struct Doc {
+    /// One sentence.
+    pub(crate) summary: &'static str,
+    /// Query parameters, those of lists apart: name, kind and meaning.
+    pub(crate) query: Vec<(&'static str, Parameter, &'static str)>,
+    /// For a list: the fields that filters and sort orders may name.
+    pub(crate) fields: Option<&'static [Field]>,
+    /// Its body, where it has one.
+    pub(crate) body: Option<Shape>,
+    /// Its answer; 204 without one.
+    pub(crate) answer: Option<Shape>,
+    /// A body that works, as JSON; words in double braces stand for ids.
+    pub(crate) example: Option<&'static str>,
+}
+
+/// What a query parameter holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parameter {
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Number,
+    /// A text.
+    Text,
+}
+
 impl Endpoint {
+    const fn new(method: Method, path: &'static str, access: Access, route: fn() -> Route) -> Self {
+        let doc =
+            Doc { summary: "", query: Vec::new(), fields: None, body: None, answer: None, example: None };
+        Self { method, path, access, doc, route }
+    }
+
     pub(crate) const fn get(path: &'static str, access: Access, route: fn() -> Route) -> Self {
-        Self { method: Method::GET, path, access, route }
+        Self::new(Method::GET, path, access, route)
     }
 
     pub(crate) const fn post(path: &'static str, access: Access, route: fn() -> Route) -> Self {
-        Self { method: Method::POST, path, access, route }
+        Self::new(Method::POST, path, access, route)
     }
 
     pub(crate) const fn delete(path: &'static str, access: Access, route: fn() -> Route) -> Self {
-        Self { method: Method::DELETE, path, access, route }
+        Self::new(Method::DELETE, path, access, route)
+    }
+
+    /// Says in one sentence what the operation does.
+    pub(crate) const fn summary(mut self, summary: &'static str) -> Self {
+        self.doc.summary = summary;
+        self
+    }
+
+    /// A list, with the parameters of chapter 2.1 and these fields.
+    pub(crate) const fn list(mut self, fields: &'static [Field]) -> Self {
+        self.doc.fields = Some(fields);
+        self
+    }
+
+    /// A query parameter beside those of lists.
+    pub(crate) fn query(mut self, name: &'static str, kind: Parameter, meaning: &'static str) -> Self {
+        self.doc.query.push((name, kind, meaning));
+        self
+    }
+
+    /// The body that it reads.
+    pub(crate) fn body<T: ToSchema>(mut self) -> Self {
+        self.doc.body = Some(Shape::one::<T>());
+        self
+    }
+
+    /// A body that is a list.
+    pub(crate) fn body_list<T: ToSchema>(mut self) -> Self {
+        self.doc.body = Some(Shape::list::<T>());
+        self
+    }
+
+    /// The body that it answers.
+    pub(crate) fn answers<T: ToSchema>(mut self) -> Self {
+        self.doc.answer = Some(Shape::one::<T>());
+        self
+    }
+
+    /// An answer that is a list.
+    pub(crate) fn answers_list<T: ToSchema>(mut self) -> Self {
+        self.doc.answer = Some(Shape::list::<T>());
+        self
+    }
+
+    /// A body that works. `{{store}}` and the like stand for ids; the test that sends it knows them.
+    pub(crate) const fn example(mut self, body: &'static str) -> Self {
+        self.doc.example = Some(body);
+        self
     }
 }
 

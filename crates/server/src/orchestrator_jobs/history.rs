@@ -28,7 +28,7 @@ const ATTEMPTS: &str = " FROM (
 const JOB_TYPE: &str =
     "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' ELSE 'Reenrollment' END";
 
-const HISTORY_FIELDS: &[Field] = &[
+pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "JobHistoryId", sql: "id", kind: Kind::Number },
     Field { name: "JobId", sql: "job_id", kind: Kind::Guid },
     Field { name: "AgentId", sql: "agent_id", kind: Kind::Guid },
@@ -140,7 +140,7 @@ fn page_tells_total(list: &ListQuery, rows: usize) -> Option<i64> {
 
 const LIVING: &str = " FROM jobs WHERE true";
 
-const SCHEDULED_FIELDS: &[Field] = &[
+pub(super) const SCHEDULED_FIELDS: &[Field] = &[
     Field { name: "Id", sql: "id", kind: Kind::Guid },
     Field { name: "JobId", sql: "id", kind: Kind::Guid },
     Field { name: "AgentId", sql: "agent_id", kind: Kind::Guid },

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
 use sealift_protocol::JobId;
+use sealift_protocol::operator::orchestrator_jobs::{JobHistoryRow, JobStep, ScheduledJob};
 
 use super::history;
 use crate::floor::Floor;
@@ -15,9 +16,17 @@ use crate::security::{Principal, permission};
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let read = Access::Permission(permission::AGENTS_READ);
     vec![
-        Endpoint::get("/OrchestratorJobs/JobHistory", read, || web::to(job_history)),
-        Endpoint::get("/OrchestratorJobs/ScheduledJobs", read, || web::to(scheduled_jobs)),
-        Endpoint::get("/OrchestratorJobs/{id}/Steps", read, || web::to(steps)),
+        Endpoint::get("/OrchestratorJobs/JobHistory", read, || web::to(job_history))
+            .summary("One row for each attempt of a job, running ones included; the newest first.")
+            .list(history::HISTORY_FIELDS)
+            .answers_list::<JobHistoryRow>(),
+        Endpoint::get("/OrchestratorJobs/ScheduledJobs", read, || web::to(scheduled_jobs))
+            .summary("Jobs that are not finished, and what they wait for.")
+            .list(history::SCHEDULED_FIELDS)
+            .answers_list::<ScheduledJob>(),
+        Endpoint::get("/OrchestratorJobs/{id}/Steps", read, || web::to(steps))
+            .summary("The steps that an agent reported of a job.")
+            .answers_list::<JobStep>(),
     ]
 }
 

@@ -372,19 +372,19 @@ pub(super) async fn insert_audit_lines(
     .map(drop)
 }
 
-const ROLE_FIELDS: &[Field] = &[
+pub(super) const ROLE_FIELDS: &[Field] = &[
     Field { name: "Id", sql: "id", kind: Kind::Number },
     Field { name: "Name", sql: "name", kind: Kind::Text },
     Field { name: "Description", sql: "description", kind: Kind::Text },
     Field { name: "Immutable", sql: "immutable", kind: Kind::Flag },
 ];
 
-const USER_FIELDS: &[Field] = &[
+pub(super) const USER_FIELDS: &[Field] = &[
     Field { name: "Id", sql: "id", kind: Kind::Number },
     Field { name: "Name", sql: "name", kind: Kind::Text },
 ];
 
-const TOKEN_FIELDS: &[Field] = &[
+pub(super) const TOKEN_FIELDS: &[Field] = &[
     Field { name: "Id", sql: "id", kind: Kind::Number },
     Field { name: "Name", sql: "name", kind: Kind::Text },
     Field { name: "Expires", sql: "expires_at", kind: Kind::Time },

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Path};
-use sealift_protocol::operator::security::{AreaPermission, CreateApiToken, CreateRole, CreateUser, Myself};
+use sealift_protocol::operator::security::{
+    ApiToken, AreaPermission, CreateApiToken, CreateRole, CreateUser, Myself, Role, User,
+};
 
 use super::callers::Callers;
 use super::principal::Principal;
@@ -22,19 +24,54 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     let read = Access::Permission(permission::SECURITY_READ);
     let modify = Access::Permission(permission::SECURITY_MODIFY);
     vec![
-        Endpoint::get("/Status/Endpoints", Access::Authenticated, || web::to(status_endpoints)),
-        Endpoint::get("/Status/HealthCheck", Access::Authenticated, || web::to(health_check)),
-        Endpoint::get("/Security/My", Access::Authenticated, || web::to(myself)),
-        Endpoint::get("/Security/Roles", read, || web::to(list_roles)),
-        Endpoint::post("/Security/Roles", modify, || web::to(create_role)),
-        Endpoint::get("/Security/Roles/{id}", read, || web::to(get_role)),
-        Endpoint::delete("/Security/Roles/{id}", modify, || web::to(delete_role)),
-        Endpoint::get("/Security/Users", read, || web::to(list_users)),
-        Endpoint::post("/Security/Users", modify, || web::to(create_user)),
-        Endpoint::delete("/Security/Users/{id}", modify, || web::to(delete_user)),
-        Endpoint::get("/Security/ApiTokens", read, || web::to(list_tokens)),
-        Endpoint::post("/Security/ApiTokens", modify, || web::to(create_token)),
-        Endpoint::delete("/Security/ApiTokens/{id}", modify, || web::to(revoke_token)),
+        Endpoint::get("/Status/Endpoints", Access::Authenticated, || web::to(status_endpoints))
+            .summary("The operations that the caller may use, as method and path.")
+            .answers_list::<String>(),
+        Endpoint::get("/Status/HealthCheck", Access::Authenticated, || web::to(health_check))
+            .summary("Whether the database answers."),
+        Endpoint::get("/Security/My", Access::Authenticated, || web::to(myself))
+            .summary("Roles and permissions of the caller.")
+            .answers::<Myself>(),
+        Endpoint::get("/Security/Roles", read, || web::to(list_roles))
+            .summary("Roles and their permissions.")
+            .list(queries::ROLE_FIELDS)
+            .answers_list::<Role>(),
+        Endpoint::post("/Security/Roles", modify, || web::to(create_role))
+            .summary("Makes a role. Nobody can grant what he does not have.")
+            .body::<CreateRole>()
+            .answers::<Role>()
+            .example(
+                r#"{"Name": "Deployers", "Description": "Deploy to the web farm",
+                    "Permissions": ["/certificate_stores/schedule/", "Certificates:Read"]}"#,
+            ),
+        Endpoint::get("/Security/Roles/{id}", read, || web::to(get_role))
+            .summary("One role.")
+            .answers::<Role>(),
+        Endpoint::delete("/Security/Roles/{id}", modify, || web::to(delete_role))
+            .summary("Deletes a role that nobody has."),
+        Endpoint::get("/Security/Users", read, || web::to(list_users))
+            .summary("Users that log in with a password.")
+            .list(queries::USER_FIELDS)
+            .answers_list::<User>(),
+        Endpoint::post("/Security/Users", modify, || web::to(create_user))
+            .summary("Makes a user.")
+            .body::<CreateUser>()
+            .answers::<User>()
+            .example(
+                r#"{"Name": "CORP\\ann", "Password": "correct horse battery", "Roles": ["{{role_name}}"]}"#,
+            ),
+        Endpoint::delete("/Security/Users/{id}", modify, || web::to(delete_user)).summary("Deletes a user."),
+        Endpoint::get("/Security/ApiTokens", read, || web::to(list_tokens))
+            .summary("API tokens, without the tokens themselves.")
+            .list(queries::TOKEN_FIELDS)
+            .answers_list::<ApiToken>(),
+        Endpoint::post("/Security/ApiTokens", modify, || web::to(create_token))
+            .summary("Makes an API token; the answer shows it once.")
+            .body::<CreateApiToken>()
+            .answers::<ApiToken>()
+            .example(r#"{"Name": "pipeline", "Roles": ["{{role_name}}"]}"#),
+        Endpoint::delete("/Security/ApiTokens/{id}", modify, || web::to(revoke_token))
+            .summary("Revokes an API token."),
     ]
 }
 

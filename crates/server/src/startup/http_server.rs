@@ -11,9 +11,10 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use sealift_pki::Thumbprint;
 
 use super::listener::Tls;
-use super::{Error, HEAD_TIMEOUT, KEEP_ALIVE, LAST_ANSWERS, Parts};
+use super::{Error, HEAD_TIMEOUT, KEEP_ALIVE, LAST_ANSWERS, Parts, api_reference};
 use crate::agent_api::PeerCertificate;
 use crate::http::body::BodyLimit;
+use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
 use crate::http::problem;
 use crate::http::route::{Access, Endpoint, register};
@@ -30,9 +31,10 @@ const HANDSHAKES: usize = 256;
 /// Every operation of the operator API, with what it takes to call it.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
-        Endpoint::get("/healthz", Access::Public, || web::to(alive)),
-        Endpoint::get("/readyz", Access::Public, || web::to(ready)),
+        Endpoint::get("/healthz", Access::Public, || web::to(alive)).summary("Whether the process lives."),
+        Endpoint::get("/readyz", Access::Public, || web::to(ready)).summary("Whether it can serve."),
     ];
+    endpoints.extend(api_reference::endpoints());
     endpoints.extend(security::endpoints());
     endpoints.extend(authority::endpoints());
     endpoints.extend(agents::endpoints());
@@ -142,6 +144,12 @@ async fn nowhere(request: HttpRequest) -> HttpResponse {
     crate::http::answer::write(&mut HttpResponse::NotFound(), &problem::no_such_route(request.path()))
 }
 
+/// The OpenAPI document of the operator API.
+pub fn openapi() -> serde_json::Value {
+    serde_json::to_value(document(&endpoints(), "/KeyfactorAPI", env!("CARGO_PKG_VERSION")))
+        .unwrap_or_default()
+}
+
 /// One operation, for tests that walk all of them.
 #[derive(Debug)]
 pub struct RouteFacts {
@@ -153,6 +161,10 @@ pub struct RouteFacts {
     pub public: bool,
     /// The permission it needs, where it needs one.
     pub permission: Option<&'static str>,
+    /// A body that works; words in double braces stand for ids.
+    pub example: Option<&'static str>,
+    /// Whether it reads a body.
+    pub takes_body: bool,
 }
 
 /// Every operation of the operator API.
@@ -161,6 +173,8 @@ pub fn routes() -> Vec<RouteFacts> {
         method: endpoint.method.to_string(),
         path: endpoint.path,
         public: endpoint.access == Access::Public,
+        example: endpoint.doc.example,
+        takes_body: endpoint.doc.body.is_some(),
         permission: match endpoint.access {
             Access::Permission(permission) => Some(permission),
             _ => None,

@@ -1,5 +1,6 @@
 //! Assembles the server from its slices, and runs it. Holds no rule of its own.
 
+mod api_reference;
 mod directory;
 mod http_server;
 mod listener;
@@ -25,7 +26,7 @@ use crate::orchestrator_jobs::Dispatch;
 use crate::sealing::{self, SealingKey};
 use crate::{agent_api, certificate_stores, scheduler, security};
 
-pub use http_server::{RouteFacts, routes};
+pub use http_server::{RouteFacts, openapi, routes};
 pub(crate) use listener::Tls;
 
 /// Why the server did not start.

@@ -1,0 +1,224 @@
+//! The OpenAPI document (version 3.1), made from the routing table and the types that cross the wire, so that it cannot
+//! drift from what is served.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use sealift_protocol::Problem;
+use utoipa::ToSchema;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{
+    Array, Components, ComponentsBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
+};
+
+use super::list::MAX_PAGE;
+use super::route::{Access, Doc, Endpoint, Parameter};
+
+const JSON: &str = "application/json";
+/// Statuses that any guarded operation may answer, beside its success, and what each means.
+const REFUSALS: [(&str, &str); 7] = [
+    ("400", "Bad input; nothing was changed. The message names the member and the reason."),
+    ("401", "No credentials, or wrong ones."),
+    ("403", "The caller lacks a permission, which the message names."),
+    ("404", "Something that the call names does not exist, or not for this caller."),
+    ("413", "The body is over the limit."),
+    ("500", "The server failed; its log says why."),
+    ("503", "The server is stopping, or its database does not answer: try again after Retry-After."),
+];
+
+/// A type that crosses the wire, as a schema and the schemas it needs.
+pub(crate) struct Shape {
+    schema: RefOr<Schema>,
+    needs: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Shape {
+    /// One value of a type.
+    pub(crate) fn one<T: ToSchema>() -> Self {
+        let mut needs = Vec::new();
+        T::schemas(&mut needs);
+        let name = T::name().into_owned();
+        // Texts, numbers and maps stand where they are used; structures have a place of their own.
+        match T::schema() {
+            RefOr::T(Schema::Object(object)) if !object.properties.is_empty() => {
+                needs.push((name.clone(), RefOr::T(Schema::Object(object))));
+                Self { schema: RefOr::Ref(Ref::from_schema_name(name)), needs }
+            }
+            schema => Self { schema, needs },
+        }
+    }
+
+    /// A list of values of a type.
+    pub(crate) fn list<T: ToSchema>() -> Self {
+        let Self { schema, needs } = Self::one::<T>();
+        Self { schema: RefOr::T(Schema::Array(Array::new(schema))), needs }
+    }
+}
+
+/// The document of these operations; `base` is where they are served, `version` that of the product.
+pub(crate) fn document(endpoints: &[Endpoint], base: &str, version: &str) -> OpenApi {
+    let mut schemas = BTreeMap::new();
+    let problem = Shape::one::<Problem>();
+    schemas.extend(problem.needs.iter().cloned());
+    let mut paths = Paths::new();
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.access != Access::AgentDoor) {
+        for shape in endpoint.doc.body.iter().chain(&endpoint.doc.answer) {
+            schemas.extend(shape.needs.iter().cloned());
+        }
+        let Some(method) = http_method(&endpoint.method) else { continue };
+        let item = PathItem::new(method, operation(endpoint, &problem.schema));
+        match paths.paths.get_mut(endpoint.path) {
+            Some(known) => known.merge_operations(item),
+            None => {
+                paths.paths.insert(endpoint.path.to_owned(), item);
+            }
+        }
+    }
+    let info = InfoBuilder::new()
+        .title("Sealift")
+        .version(version)
+        .description(Some("The operator API. Paths and methods mean the same in any case."))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([utoipa::openapi::Server::new(base)]))
+        .paths(paths)
+        .components(Some(components(schemas)))
+        .build()
+}
+
+fn http_method(method: &Method) -> Option<HttpMethod> {
+    Some(match method.as_str() {
+        "GET" => HttpMethod::Get,
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "DELETE" => HttpMethod::Delete,
+        _ => return None,
+    })
+}
+
+fn components(schemas: BTreeMap<String, RefOr<Schema>>) -> Components {
+    let http = |scheme| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build());
+    ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme("Basic", http(HttpAuthScheme::Basic))
+        .security_scheme("Bearer", http(HttpAuthScheme::Bearer))
+        .build()
+}
+
+fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
+    let Doc { summary, query, fields, body, answer, example } = &endpoint.doc;
+    let mut operation = OperationBuilder::new()
+        .summary(Some(*summary))
+        .tag(endpoint.path.split('/').nth(1).unwrap_or_default())
+        .operation_id(Some(operation_id(endpoint)));
+    if let Access::Permission(permission) = endpoint.access {
+        let text = format!("Needs the permission `{permission}`, everywhere or for what the call is about.");
+        operation = operation.description(Some(text));
+    }
+    if endpoint.access != Access::Public {
+        let nothing: [String; 0] = [];
+        operation = operation
+            .security(SecurityRequirement::new("Basic", nothing.clone()))
+            .security(SecurityRequirement::new("Bearer", nothing));
+    }
+    for name in endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        operation = operation.parameter(
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(text_schema())),
+        );
+    }
+    for (name, kind, meaning) in query {
+        operation = operation.parameter(query_parameter(name, *kind, meaning));
+    }
+    if let Some(fields) = fields {
+        let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        for (name, kind, meaning) in list_parameters(&names.join(", ")) {
+            operation = operation.parameter(query_parameter(name, kind, &meaning));
+        }
+    }
+    if let Some(shape) = body {
+        let mut content = Content::new(Some(shape.schema.clone()));
+        content.example = example.and_then(|text| serde_json::from_str(text).ok());
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content).build(),
+        ));
+    }
+    operation = match answer {
+        None => operation.response("204", Response::new("Done.")),
+        Some(shape) => {
+            let mut response = ResponseBuilder::new()
+                .description("Done.")
+                .content(JSON, Content::new(Some(shape.schema.clone())));
+            if fields.is_some() {
+                let mut total = Header::new(Object::with_type(Type::Integer));
+                total.description =
+                    Some("Rows that match, before paging; counted exactly up to 10,000.".to_owned());
+                response = response.header("x-total-count", total);
+            }
+            operation.response("200", response.build())
+        }
+    };
+    if endpoint.access != Access::Public {
+        for (status, meaning) in REFUSALS {
+            let content = Content::new(Some(problem.clone()));
+            operation = operation
+                .response(status, ResponseBuilder::new().description(meaning).content(JSON, content).build());
+        }
+    }
+    operation.build()
+}
+
+/// `GET /Agents/{id}` becomes `get_Agents_id`.
+fn operation_id(endpoint: &Endpoint) -> String {
+    let path = endpoint.path.trim_start_matches('/').replace(['{', '}'], "").replace(['/', '.'], "_");
+    format!("{}_{path}", endpoint.method.as_str().to_ascii_lowercase())
+}
+
+fn text_schema() -> Schema {
+    Schema::Object(Object::with_type(Type::String))
+}
+
+fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuilder {
+    let schema = match kind {
+        Parameter::Flag => Object::with_type(Type::Boolean),
+        Parameter::Text => Object::with_type(Type::String),
+        Parameter::Number => ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .build(),
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(meaning))
+        .schema(Some(Schema::Object(schema)))
+}
+
+fn list_parameters(fields: &str) -> [(&'static str, Parameter, String); 5] {
+    [
+        (
+            "QueryString",
+            Parameter::Text,
+            format!("Filter, for example `{{field}} -eq \"value\"`. Fields: {fields}."),
+        ),
+        ("PageReturned", Parameter::Number, "Page, from 1.".to_owned()),
+        ("ReturnLimit", Parameter::Number, format!("Rows of a page, 1 to {MAX_PAGE}; 50 when absent.")),
+        ("SortField", Parameter::Text, "Field to sort by.".to_owned()),
+        ("SortAscending", Parameter::Number, "0 ascending, 1 descending, whatever the name says.".to_owned()),
+    ]
+}

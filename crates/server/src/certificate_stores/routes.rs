@@ -28,6 +28,12 @@ pub(crate) type Adds = Batcher<AddCall, Result<Vec<NewJob>, Failure>>;
 
 /// The endpoints of this slice.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let mut endpoints = stores_and_entries();
+    endpoints.extend(kinds());
+    endpoints
+}
+
+fn stores_and_entries() -> Vec<Endpoint> {
     let read = Access::Permission(permission::STORES_READ);
     let modify = Access::Permission(permission::STORES_MODIFY);
     let schedule = Access::Permission(permission::STORES_SCHEDULE);
@@ -74,6 +80,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .query("PageReturned", Parameter::Number, "Page, from 1.")
             .query("ReturnLimit", Parameter::Number, "Entries of a page, 1 to 1000; 50 when absent.")
             .answers_list::<InventoryEntry>(),
+    ]
+}
+
+/// Containers and store types.
+fn kinds() -> Vec<Endpoint> {
+    let read = Access::Permission(permission::STORES_READ);
+    let modify = Access::Permission(permission::STORES_MODIFY);
+    vec![
         Endpoint::get("/CertificateStoreContainers", read, || web::to(containers))
             .summary("Containers: named groups of stores.")
             .list(container::FIELDS)

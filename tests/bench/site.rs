@@ -163,7 +163,12 @@ async fn start_postgres(directory: &Path, statements: bool) -> Result<EmbeddedPo
 }
 
 async fn connect(url: &Secret) -> Result<PgPool> {
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(url.expose()).await;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect(url.expose())
+        .await;
     pool.context("Postgres cannot be reached")
 }
 

@@ -107,11 +107,16 @@ impl Sweep {
 }
 
 /// The running scheduler.
-pub(crate) struct Bell(JobScheduler);
+pub(crate) struct Bell {
+    scheduler: JobScheduler,
+    /// Sweeps that were rung for and have not begun must not: the pools are about to close.
+    stopped: Arc<AtomicBool>,
+}
 
 impl Bell {
     pub(crate) async fn stop(&mut self) {
-        if let Err(error) = self.0.shutdown().await {
+        self.stopped.store(true, Ordering::Release);
+        if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!("the scheduler did not stop cleanly: {error}");
         }
     }
@@ -122,14 +127,16 @@ pub(crate) async fn start(parts: &Arc<Parts>, tls: Option<Arc<Tls>>) -> Result<B
     let failed = |error: tokio_cron_scheduler::JobSchedulerError| Error::Scheduler(error.to_string());
     Sweep::TurnHistory.run(parts).await.map_err(|error| Error::Scheduler(error.to_string()))?;
     let scheduler = JobScheduler::new().await.map_err(failed)?;
+    let stopped = Arc::new(AtomicBool::new(false));
     for (sweep, times) in SWEEPS {
         let (parts, tls) = (Arc::clone(parts), tls.clone());
-        let busy = Arc::new(AtomicBool::new(false));
+        let (busy, stopped) = (Arc::new(AtomicBool::new(false)), Arc::clone(&stopped));
         let job = Job::new_async(times, move |_, _| {
             let (parts, tls, busy) = (Arc::clone(&parts), tls.clone(), Arc::clone(&busy));
+            let stopped = Arc::clone(&stopped);
             Box::pin(async move {
                 // A run that takes longer than its interval is not joined by a second one.
-                if !busy.swap(true, Ordering::AcqRel) {
+                if !stopped.load(Ordering::Acquire) && !busy.swap(true, Ordering::AcqRel) {
                     run(sweep, &parts, tls.as_deref()).await;
                     busy.store(false, Ordering::Release);
                 }
@@ -138,7 +145,7 @@ pub(crate) async fn start(parts: &Arc<Parts>, tls: Option<Arc<Tls>>) -> Result<B
         scheduler.add(job.map_err(failed)?).await.map_err(failed)?;
     }
     scheduler.start().await.map_err(failed)?;
-    Ok(Bell(scheduler))
+    Ok(Bell { scheduler, stopped })
 }
 
 async fn run(sweep: Sweep, parts: &Parts, tls: Option<&Tls>) {

@@ -119,8 +119,12 @@ fn options(url: &Secret) -> Result<PgConnectOptions, Error> {
     Ok(options.application_name("sealift-server").disable_statement_logging())
 }
 
+/// Connections live as long as the pool. With a life or an idle time sqlx 0.9 runs a task that now and then reads its
+/// count of idle connections while it is below zero, takes it for a huge one, and never comes back.
 async fn pool(options: PgConnectOptions, connections: u32) -> Result<PgPool, Error> {
     PgPoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
         .max_connections(connections)
         .min_connections(connections.min(2))
         .acquire_timeout(Duration::from_secs(10))

@@ -63,8 +63,6 @@ pub(crate) enum Narrow<'a> {
     Holds(&'static str),
     /// A column is one of these numbers.
     Among(&'static str, Vec<i64>),
-    /// A column is this GUID.
-    Is(&'static str, Uuid),
     /// A column lies after now.
     AfterNow(&'static str),
     /// Another filter over the same fields holds: the query of a collection.
@@ -145,7 +143,6 @@ impl Listing<'_> {
             let _written = match narrow {
                 Narrow::Holds(sql) | Narrow::AfterNow(sql) => writeln!(text, "{sql}"),
                 Narrow::Among(sql, numbers) => writeln!(text, "{sql} {numbers:?}"),
-                Narrow::Is(sql, id) => writeln!(text, "{sql} {id}"),
                 Narrow::Matches(filter) => writeln!(text, "{filter}"),
             };
         }
@@ -165,7 +162,6 @@ impl Listing<'_> {
                 Narrow::Among(column, numbers) => {
                     sql.push(format_args!(" AND {column} = ANY(")).push_bind(numbers.clone()).push(")");
                 }
-                Narrow::Is(column, id) => drop(sql.push(format_args!(" AND {column} = ")).push_bind(*id)),
                 Narrow::AfterNow(column) => {
                     sql.push(format_args!(" AND {column} > ")).push_bind(asker.now);
                 }

@@ -113,7 +113,9 @@ fn describe_one<'a>(
             job_fields: details.job_fields,
         }),
         Some(Operation::Add) => add_work(floor, bundles, job, details)?,
-        None => return Err(format!("the job's operation {} is not known", job.operation)),
+        Some(Operation::Reenrollment | Operation::Discovery) | None => {
+            return Err(format!("the job's operation {} is not known", job.operation));
+        }
     };
     Ok((row, store, work))
 }

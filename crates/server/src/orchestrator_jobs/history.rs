@@ -26,7 +26,8 @@ const ATTEMPTS: &str = " FROM (
 ) AS attempts WHERE true";
 
 const JOB_TYPE: &str =
-    "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' ELSE 'Reenrollment' END";
+    "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' WHEN 3 THEN 'Reenrollment'
+    ELSE 'Discovery' END";
 
 pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "JobHistoryId", sql: "id", kind: Kind::Number },

@@ -9,6 +9,22 @@ use serde_json::Value;
 use super::schedule::Schedule;
 use crate::{AgentId, JobId, Secret, StoreId, Timestamp};
 
+mod changes;
+mod containers;
+mod servers;
+mod store_types;
+
+pub use changes::{
+    ApproveStore, AssignContainer, ChangePassword, NewPassword, Reenroll, ScheduleDiscovery,
+    UpdateCertificateStore,
+};
+pub use containers::{Container, ContainerDetails, CreateContainer, UpdateContainer};
+pub use servers::{CreateServer, Server, ServerChanged, UpdateServer};
+pub use store_types::{
+    EntryParameter, PasswordOptions, RequestedEntryParameter, RequestedProperty, RequiredWhen, StoreType,
+    StoreTypeProperty, StoreTypeRequest, SupportedOperations, ValidationOptions,
+};
+
 /// `POST /CertificateStores/Certificates/Add`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -88,8 +104,8 @@ pub struct SecretValue {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct MaskedSecret {
-    /// Twenty asterisks.
-    pub value: String,
+    /// Twenty asterisks; null when nothing is stored.
+    pub value: Option<String>,
     /// All zeros: secrets have no type of their own.
     pub secret_type_guid: String,
     /// Always null.
@@ -111,10 +127,13 @@ pub struct MaskedSecret {
 }
 
 impl MaskedSecret {
+    /// What stands in answers for a secret. Clients that read a store, change it and send it back return it.
+    pub const MASK: &str = "********************";
+
     /// The mask for a secret that is or is not stored.
     pub fn new(has_value: bool) -> Self {
         Self {
-            value: "*".repeat(20),
+            value: has_value.then(|| Self::MASK.to_owned()),
             secret_type_guid: uuid::Uuid::nil().to_string(),
             instance_id: None,
             instance_guid: None,
@@ -160,14 +179,36 @@ pub struct CertificateStore {
     pub agent_id: AgentId,
     /// Whether it has an agent.
     pub agent_assigned: bool,
-    /// The schedule of its inventory.
+    /// The schedule of its inventory; an empty object in the answer to its making when there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub inventory_schedule: Option<Schedule>,
+    /// Whether an agent can make a key for it; only when asked for by id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reenrollment_status: Option<ReenrollmentStatus>,
     /// Whether its password can be changed.
     pub set_new_password_allowed: bool,
     /// Its password, masked; only when asked for by id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub password: Option<MaskedSecret>,
+}
+
+/// Whether a reenrollment of a store is possible (chapter 6.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct ReenrollmentStatus {
+    /// Whether it is possible now.
+    pub data: bool,
+    /// The agent that would do it.
+    pub agent_id: Option<AgentId>,
+    /// Why it is not possible; empty when it is.
+    pub message: String,
+    /// Always null.
+    pub job_properties: Option<String>,
+    /// 0 forbidden, 1 optional, 2 required: a number here, a name in store types.
+    pub custom_alias_allowed: i32,
+    /// What may be said of the new entry.
+    pub entry_parameters: Vec<EntryParameter>,
 }
 
 /// `POST /CertificateStores`.
@@ -241,104 +282,6 @@ pub struct InventoryCertificate {
     pub cert_state: i32,
     /// Always empty here.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// A container: a named group of stores that can carry permissions and a schedule (chapter 6.7).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-pub struct Container {
-    /// The container.
-    pub id: i64,
-    /// Its name, unique.
-    pub name: String,
-    /// The store type it is meant for; -1 for any.
-    pub cert_store_type: i32,
-    /// How many stores it holds.
-    pub store_count: i64,
-}
-
-/// `POST /CertificateStoreContainers`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase", default)]
-pub struct CreateContainer {
-    /// Its name.
-    pub name: Option<String>,
-    /// The store type it is meant for.
-    pub cert_store_type: Option<i32>,
-}
-
-/// A store type as answered (chapter 6.8); enumerations are names, unset members are left out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-#[expect(missing_docs, reason = "the member names are the contract's; chapter 6.8 explains them")]
-pub struct StoreType {
-    pub name: String,
-    pub short_name: String,
-    pub capability: String,
-    pub store_type: i32,
-    pub import_type: i32,
-    pub local_store: bool,
-    pub supported_operations: SupportedOperations,
-    pub properties: Vec<StoreTypeProperty>,
-    pub entry_parameters: Vec<Value>,
-    pub password_options: PasswordOptions,
-    pub private_key_allowed: String,
-    pub job_properties: Vec<String>,
-    pub server_required: bool,
-    pub power_shell: bool,
-    pub blueprint_allowed: bool,
-    pub custom_alias_allowed: String,
-    pub inventory_endpoint: String,
-    pub inventory_job_type: uuid::Uuid,
-    pub management_job_type: uuid::Uuid,
-}
-
-/// What jobs a store type has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-#[expect(missing_docs, reason = "the names say all")]
-pub struct SupportedOperations {
-    pub add: bool,
-    pub create: bool,
-    pub discovery: bool,
-    pub enrollment: bool,
-    pub remove: bool,
-}
-
-/// What passwords a store type has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-pub struct PasswordOptions {
-    /// Entries have passwords of their own.
-    pub entry_supported: bool,
-    /// The store needs a password.
-    pub store_required: bool,
-    /// Always `Default`.
-    pub style: String,
-}
-
-/// One property that stores of a type have.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-pub struct StoreTypeProperty {
-    /// Its name.
-    pub name: String,
-    /// Its name for people.
-    pub display_name: String,
-    /// `String`, `Bool`, `MultipleChoice` or `Secret`.
-    #[serde(rename = "Type")]
-    pub kind: String,
-    /// Its default; for a choice, the choices.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub default_value: Option<String>,
-    /// Whether a store must have it.
-    pub required: bool,
 }
 
 /// `POST /CertificateStores/Schedule`.

@@ -1,4 +1,9 @@
-//! Every statement of this slice, but for the filtered lists in `list.rs`.
+//! Every statement of this slice, but for the filtered lists where their fields stand.
+
+pub(super) mod containers;
+pub(super) mod servers;
+pub(super) mod stores;
+pub(super) mod types;
 
 use std::collections::HashMap;
 
@@ -14,9 +19,9 @@ use super::inventory::Entry;
 use super::list::EntryRow;
 use super::published::ListableJob;
 use super::store::NewStore;
-use super::store_type::TypeRow;
 use super::target::StoreFacts;
 use super::work::StoreRow;
+pub(super) use types::{store_type, store_type_by_name};
 
 fn uuids(stores: &[StoreId]) -> Vec<Uuid> {
     stores.iter().map(|store| store.uuid()).collect()
@@ -33,8 +38,8 @@ pub(super) async fn store_facts(
             a.status AS agent_status,
             ('CertStores.' || t.capability || '.Management') = ANY(a.capabilities) AS "capable!",
             s.client_machine, s.store_path, s.container_id, s.approved, s.create_if_missing, s.store_type,
-            t.short_name, t.capability, t.supports_add, t.supports_remove, t.supports_create, t.private_key,
-            t.custom_alias, t.entry_password, t.entry_parameters
+            t.short_name, t.capability, t.supports_add, t.supports_remove, t.supports_create,
+            t.supports_enrollment, t.private_key, t.custom_alias, t.entry_password, t.entry_parameters
         FROM certificate_stores s
         JOIN store_types t ON t.id = s.store_type
         JOIN agents a ON a.id = s.agent_id
@@ -53,8 +58,13 @@ pub(super) async fn store_rows(
         StoreRow,
         r#"-- name: store_rows
         SELECT s.id AS "id: StoreId", t.short_name, s.store_type, s.client_machine, s.store_path, s.properties,
-            s.sealed_password, s.inventory_version
+            s.sealed_properties, t.properties AS definitions, s.sealed_password, s.inventory_version,
+            v.sealed_under AS "login_under?", v.sealed_username AS "sealed_username?",
+            v.sealed_password AS "sealed_login_password?", v.use_ssl AS "login_with_ssl?"
         FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
+        -- A login of another container's is not for this store.
+        LEFT JOIN store_servers v ON t.server_required AND v.server_type = t.id
+            AND lower(v.name) = lower(s.client_machine) AND v.container_id IS NOT DISTINCT FROM s.container_id
         WHERE s.id = ANY($1)"#,
         &uuids(stores),
     )
@@ -84,50 +94,24 @@ pub(super) async fn taken_aliases(
     Ok(rows.into_iter().map(|row| ((row.store_id, row.alias), row.thumbprint)).collect())
 }
 
-pub(super) async fn store_type(db: &mut PgConnection, id: i32) -> Result<Option<TypeRow>, sqlx::Error> {
-    Ok(store_types(db).await?.into_iter().find(|row| row.id == id))
-}
-
-pub(super) async fn store_types(db: &mut PgConnection) -> Result<Vec<TypeRow>, sqlx::Error> {
-    sqlx::query_as!(
-        TypeRow,
-        "-- name: store_types
-        SELECT id, short_name, name, capability, supports_add, supports_remove, supports_create, private_key,
-            custom_alias, entry_password, store_password, properties, entry_parameters, inventory_job_type,
-            management_job_type
-        FROM store_types ORDER BY id",
+/// What the last inventories said of entries, by store and alias as asked for.
+pub(super) async fn known_parameters(
+    db: &mut PgConnection,
+    aliases: &[(StoreId, String)],
+) -> Result<HashMap<(StoreId, String), Value>, sqlx::Error> {
+    let stores: Vec<Uuid> = aliases.iter().map(|(store, _)| store.uuid()).collect();
+    let names: Vec<String> = aliases.iter().map(|(_, alias)| alias.clone()).collect();
+    let rows = sqlx::query!(
+        r#"-- name: known_parameters
+        SELECT e.store_id AS "store_id: StoreId", wanted.alias AS "alias!", e.parameters
+        FROM unnest($1::uuid[], $2::text[]) AS wanted(store, alias)
+        JOIN store_entries e ON e.store_id = wanted.store AND lower(e.alias) = lower(wanted.alias)"#,
+        &stores,
+        &names,
     )
     .fetch_all(db)
-    .await
-}
-
-pub(super) async fn container_exists(db: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"-- name: container_exists
-        SELECT EXISTS (SELECT 1 FROM containers WHERE id = $1) AS "found!""#,
-        id,
-    )
-    .fetch_one(db)
-    .await
-}
-
-/// The new container's id; `None` when the name is taken.
-pub(super) async fn insert_container(
-    db: &mut PgConnection,
-    name: &str,
-    store_type: i32,
-    now: DateTime<Utc>,
-) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "-- name: insert_container
-        INSERT INTO containers (name, store_type, created_at) VALUES ($1, $2, $3)
-        ON CONFLICT (lower(name)) DO NOTHING RETURNING id",
-        name,
-        store_type,
-        now,
-    )
-    .fetch_optional(db)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.store_id, row.alias), row.parameters)).collect())
 }
 
 /// False when there is a store at that place already.
@@ -141,9 +125,9 @@ pub(super) async fn insert_store(
         "-- name: insert_store
         INSERT INTO certificate_stores (id, agent_id, client_machine, store_path, store_type, container_id, approved,
             create_if_missing, properties, sealed_password, inventory_schedule, next_inventory_at, inventory_job_id,
-            created_at)
+            created_at, secret_properties, sealed_properties)
         VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10, $11,
-            CASE WHEN $10::jsonb IS NULL THEN NULL ELSE $12::uuid END, $13)
+            CASE WHEN $10::jsonb IS NULL THEN NULL ELSE $12::uuid END, $13, $14, $15)
         ON CONFLICT (agent_id, lower(client_machine), store_path, store_type) DO NOTHING",
         store.id.uuid(),
         store.agent_id.uuid(),
@@ -158,6 +142,8 @@ pub(super) async fn insert_store(
         store.next_inventory_at,
         inventory_job.uuid(),
         now,
+        store.secret_properties,
+        store.sealed_properties,
     )
     .execute(db)
     .await?;
@@ -204,6 +190,7 @@ pub(super) async fn lock_due_inventories(
     Ok(rows.into_iter().map(|row| (row.id, row.schedule)).collect())
 }
 
+/// A schedule that has no next time is over, and goes.
 pub(super) async fn set_next_inventories(
     db: &mut PgConnection,
     stores: &[StoreId],
@@ -211,7 +198,9 @@ pub(super) async fn set_next_inventories(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "-- name: set_next_inventories
-        UPDATE certificate_stores SET next_inventory_at = due.next
+        UPDATE certificate_stores SET next_inventory_at = due.next,
+            inventory_schedule = CASE WHEN due.next IS NOT NULL THEN inventory_schedule END,
+            inventory_job_id = CASE WHEN due.next IS NOT NULL THEN inventory_job_id END
         FROM unnest($1::uuid[], $2::timestamptz[]) AS due(store, next) WHERE id = due.store",
         &uuids(stores),
         nexts as &[Option<DateTime<Utc>>],

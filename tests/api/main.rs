@@ -8,14 +8,20 @@
 
 mod agents_door;
 mod bad_input;
+mod containers;
 mod deployment;
+mod discovery;
 mod inventory;
 mod job_times;
 mod permissions;
 mod published_protocol;
 mod query_language;
 mod query_table;
+mod reenrollment;
 mod reference;
 mod retries;
 mod secrets;
+mod store_changes;
+mod store_logins;
+mod store_types;
 mod transport;

@@ -23,6 +23,9 @@ const MAX_PASSWORD: usize = 256;
 /// Most entry parameter values of one target, and the longest of them.
 const MAX_FIELDS: (usize, usize) = (50, 4_000);
 
+/// Job property by which extensions learn which certificate is replaced (operator contract, 4.4).
+const RENEWAL_THUMBPRINT: &str = "RenewalThumbprint";
+
 /// What decisions about a store need to know.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreFacts {
@@ -120,6 +123,8 @@ pub(crate) struct Placement {
     pub(crate) include_private_key: bool,
     pub(crate) job_fields: BTreeMap<String, Value>,
     pub(crate) entry_password: Option<Secret>,
+    /// Thumbprint of the certificate that is replaced there, which store extensions of others look for.
+    pub(crate) replaced: Option<String>,
 }
 
 /// What a job row says of an addition or removal. Never a secret.
@@ -179,7 +184,10 @@ pub(crate) fn decide_add(
     store.ready()?;
     let include_private_key = private_key_wanted(store, certificate, placement)?;
     let alias = alias_wanted(store, placement)?;
-    let job_fields = job_fields(store, &placement.job_fields)?;
+    let mut job_fields = job_fields(store, &placement.job_fields)?;
+    if let Some(thumbprint) = &placement.replaced {
+        job_fields.insert(RENEWAL_THUMBPRINT.to_owned(), thumbprint.clone());
+    }
     let mut job = store.job(Operation::Add, when, now);
     job.certificate_id = Some(certificate.id);
     if let Some(password) = entry_password(store, placement)? {

@@ -62,6 +62,7 @@ pub(super) async fn place(
                 && facts.get(&id).is_none_or(|facts| facts.private_key != 0),
             job_fields: store.properties.clone(),
             entry_password: password.cloned(),
+            replaced: None,
         };
         match decide(floor, &facts, id, certificate, &placement, caller, when, now) {
             Ok(job) => {

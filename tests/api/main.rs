@@ -7,13 +7,17 @@
 )]
 
 mod agents_door;
+mod approval;
 mod bad_input;
 mod deployment;
+mod enrollment;
 mod inventory;
 mod job_times;
 mod permissions;
 mod published_protocol;
 mod reference;
+mod renewal;
 mod retries;
 mod secrets;
+mod templates;
 mod transport;

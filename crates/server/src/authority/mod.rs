@@ -187,9 +187,11 @@ fn host(address: &str) -> &str {
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list))
-            .summary("The newest revocation list of an authority (DER)."),
+            .summary("The newest revocation list of an authority (DER).")
+            .answers_file("application/pkix-crl"),
         Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root))
-            .summary("The root that clients and agents must trust (PEM)."),
+            .summary("The root that clients and agents must trust (PEM).")
+            .answers_file("application/x-pem-file"),
     ]
 }
 

@@ -8,10 +8,12 @@ pub(crate) mod calls;
 mod filter;
 pub(crate) mod filter_sql;
 mod lenient_json;
+mod links;
 pub(crate) mod list;
 pub(crate) mod openapi;
 pub(crate) mod paths;
 pub(crate) mod problem;
+mod responses;
 pub(crate) mod route;
 
 pub(crate) use answer::json;

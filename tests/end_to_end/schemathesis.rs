@@ -7,6 +7,7 @@
 
 use std::process::Stdio;
 
+use sealift_server::startup::routes;
 use serde_json::{Value, json};
 use support::client::Credentials;
 use support::story::{addition, enroll};
@@ -27,30 +28,46 @@ struct Round {
     successes: u64,
 }
 
-/// What the calls name, made once before them.
+/// What the calls name, made once before them: of each kind the first stays, the others may be ended.
 async fn fixtures(server: &TestServer) -> Value {
     let admin = &server.admin;
-    let certificate = enroll(admin, &["www.example.test"]).await;
-    let other_certificate = enroll(admin, &["shop.example.test"]).await;
-    let agent = RawAgent::enroll(server, "web1.example.test").await;
-    let other = RawAgent::enroll(server, "web2.example.test").await;
-    let store = agent.store(server, 2, "/etc/tls/site.pem").await;
-    let share = other.store(server, 103, "/srv/share").await;
-    let add = addition(certificate, &[&store, &share]);
+    let (mut certificates, mut agents, mut stores) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut containers, mut collections) = (Vec::new(), Vec::new());
+    for number in 1..=4 {
+        certificates.push(enroll(admin, &[&format!("www{number}.example.test")]).await);
+        let agent = RawAgent::enroll(server, &format!("web{number}.example.test")).await;
+        stores.push(agent.store(server, 2, "/etc/tls/site.pem").await);
+        agents.push(agent.id);
+        let container = json!({"Name": format!("Web farm {number}")});
+        containers.push(admin.post("/CertificateStoreContainers", &container).await.ok()["Id"].clone());
+        let collection = json!({"Name": format!("Collection {number}"), "Query": ""});
+        collections.push(admin.post("/CertificateCollections", &collection).await.ok()["Id"].clone());
+    }
+    let add = addition(certificates[0], &[&stores[0], &stores[1]]);
     let jobs = admin.post("/CertificateStores/Certificates/Add", &add).await.ok();
-    let container = admin.post("/CertificateStoreContainers", &json!({"Name": "Web farm"})).await.ok();
-    let query = json!({"Name": "Everything", "Query": ""});
-    let collection = admin.post("/CertificateCollections", &query).await.ok();
+    let words = [
+        ("{{certificate}}", certificates[0].to_string()),
+        ("{{role_name}}", "Readers".to_owned()),
+        ("{{agent}}", agents[0].clone()),
+        ("{{other_agent}}", agents[1].clone()),
+        ("{{store}}", stores[0].clone()),
+        ("{{alias}}", "A".repeat(40)),
+    ];
+    let mut examples = serde_json::Map::new();
+    for route in routes() {
+        let Some(example) = route.example else { continue };
+        let body = words.iter().fold(example.to_owned(), |text, (word, value)| text.replace(word, value));
+        if let Ok(body) = serde_json::from_str(&body) {
+            examples.insert(format!("{} {}", route.method, route.path), body);
+        }
+    }
     json!({
-        "agent": [agent.id, other.id], "alias": ["", "www", "A".repeat(40)],
-        "certificate": [certificate, other_certificate], "collection": [collection["Id"], 0],
-        "container": [container["Id"], 0], "job": jobs, "permission": ["/agents/management/read/"],
-        "role": ["Administrators", "Readers"], "store": [store, share], "store_type": [2, 102, 103],
-        "store_type_name": ["PEM", "pkcs12"], "subject": ["CN=www.example.test,O=Example"],
-        "template": ["TLSServer", "TLSServerClient"],
+        "agent": agents, "alias": ["", "www", "A".repeat(40)], "certificate": certificates,
+        "collection": collections, "container": containers, "job": jobs, "examples": examples,
+        "permission": ["/agents/management/read/"], "role": ["Administrators", "Readers"], "store": stores,
+        "store_type": [2, 102, 103], "store_type_name": ["PEM", "pkcs12"],
+        "subject": ["CN=www.example.test,O=Example"], "template": ["TLSServer", "TLSServerClient"],
         "schedule": [{"Immediate": true}, {"Interval": {"Minutes": 60}}, {"Daily": {"Time": "2026-05-04T03:00:00Z"}}],
-        "words": {"{{certificate}}": certificate.to_string(), "{{role_name}}": "Readers", "{{agent}}": agent.id,
-            "{{other_agent}}": other.id, "{{store}}": store, "{{alias}}": "A".repeat(40)},
     })
 }
 
@@ -107,7 +124,7 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_tell() {
     let (administrator, administrator_ids) = caller(&server.admin, "Administrators", None).await;
     let mut fixtures = fixtures(&server).await;
     fixtures["role_id"] = json!([reader_ids[0], 1]);
-    fixtures["protected"] = json!([&reader_ids[..], &administrator_ids[..]].concat());
+    fixtures["callers"] = json!([&reader_ids[..], &administrator_ids[..]].concat());
     let bearer = |token: &str| Some(format!("Bearer {token}"));
     let all = "examples,coverage,fuzzing,stateful";
     let callers = [

@@ -1,10 +1,12 @@
 """Schemathesis against the served OpenAPI document, as one caller: every answer must be one that the document tells.
 
-Generated calls alone rarely get past the first check of ids, so half of them are given ids of things that exist
-(`SEALIFT_FIXTURES`), filters in the query language, and bodies that differ little from ones that work. What the run stands on is
-kept from it: ids in `protected` become ids that nobody has, wherever a call to /Security could change them.
+Generated calls alone rarely get past the first check of ids, so most are changed before they are sent: they are given
+ids of things that exist, filters in the query language, and bodies that differ little from ones that work.
 
-Nothing is excluded but the files of the reference page, which are no operations of ours.
+The run must not saw off what it sits on. Of each kind the first thing in `SEALIFT_FIXTURES` is kept: a call that ends
+things (all deletions, and `ENDINGS`) and names it gets an id that nothing has. The same holds for the callers' own
+roles and tokens in all calls that change something below /Security. Nothing else is excluded but the files of the
+reference page, which are no operations of ours.
 """
 
 import collections
@@ -29,9 +31,16 @@ CHECKS = [
 ]
 
 FIXTURES = json.loads(os.environ["SEALIFT_FIXTURES"])
-PROTECTED = {str(one) for one in FIXTURES["protected"]}
-# An id that nothing has.
+# Bodies that work, by operation.
+EXAMPLES = FIXTURES["examples"]
+# Ids of what the callers are, and of the first thing of each kind.
+CALLERS = {str(one) for one in FIXTURES["callers"]}
+KEPT = {str(FIXTURES[kind][0]) for kind in ("agent", "certificate", "collection", "container", "store")}
+# Operations that end things beside those that delete.
+ENDINGS = ("/Disapprove", "/Revoke", "/RevokeAll", "/Reset")
+# An id that nothing has, and a filter that finds nothing.
 NOTHING = 999_999_999
+NONE_OF_THEM = f"Id -eq {NOTHING}"
 
 # What the members of bodies and the parameters of queries name, by their lower-case names.
 MEANINGS = {
@@ -103,19 +112,6 @@ def one_of(meaning, draw):
     return draw.choice(FIXTURES[meaning]) if FIXTURES.get(meaning) else None
 
 
-def worded(value):
-    """The value with the words of the document's examples in place of ids."""
-    if isinstance(value, str) and "{{" in value:
-        for word, text in FIXTURES["words"].items():
-            value = value.replace(word, text)
-        return value
-    if isinstance(value, list):
-        return [worded(one) for one in value]
-    if isinstance(value, dict):
-        return {name: worded(one) for name, one in value.items()}
-    return value
-
-
 def meant(value, draw, name=""):
     """The value with things that exist in three of four places that name one."""
     meaning = MEANING.get(name.lower())
@@ -129,12 +125,6 @@ def meant(value, draw, name=""):
         known = one_of(meaning, draw)
         return value if known is None else known
     return value
-
-
-def example(case):
-    """The body of the document's example, with ids of things that exist and names that are free."""
-    content = case.operation.definition.raw.get("requestBody", {}).get("content", {})
-    return worded(content.get("application/json", {}).get("example"))
 
 
 def altered(value, generated, draw, name=""):
@@ -173,42 +163,55 @@ def ask(case, draw):
                 case.query["SortField"] = draw.choice(fields)
 
 
-def kept(value):
-    """The value with ids that nobody has in place of those that the run stands on."""
+def spared(value, ids):
+    """The value with an id that nothing has in place of these, and with filters that find nothing."""
     if isinstance(value, dict):
-        return {name: kept(one) for name, one in value.items()}
+        return {name: NONE_OF_THEM if name.lower() == "query" else spared(one, ids) for name, one in value.items()}
     if isinstance(value, list):
-        return [kept(one) for one in value]
-    return NOTHING if str(value) in PROTECTED else value
+        return [spared(one, ids) for one in value]
+    return NOTHING if str(value) in ids else value
+
+
+def enrich(case, draw):
+    """Gives a generated call what exists and what works."""
+    path = case.operation.path + "/"
+    thing = next((thing for start, thing in THINGS if path.startswith(start)), None)
+    if isinstance(case.body, (dict, list)):
+        works = EXAMPLES.get(case.operation.label)
+        if works is not None and draw.random() < 0.6:
+            case.body = altered(works, case.body, draw)
+        else:
+            case.body = meant(case.body, draw, MEANINGS[thing][0] if thing in MEANINGS else "")
+    known = one_of(thing, draw) if thing else None
+    if known is not None and isinstance(case.path_parameters, dict) and "{" in path:
+        first = path.split("{")[1].split("}")[0]
+        if first in case.path_parameters:
+            case.path_parameters[first] = known
+    ask(case, draw)
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     draw = chance(case)
     tried.add(case.operation.label)
-    stateful = case.meta is not None and case.meta.phase.name.value == "stateful"
-    if isinstance(case.body, (dict, list)):
-        case.body = worded(case.body)
-    if not stateful and draw.random() < 0.6:
-        if isinstance(case.body, (dict, list)):
-            name = next((thing for start, thing in THINGS if (case.operation.path + "/").startswith(start)), "")
-            works = example(case)
-            if works is not None and draw.random() < 0.6:
-                case.body = altered(works, case.body, draw)
-            else:
-                case.body = meant(case.body, draw, MEANINGS.get(name, [""])[0] if isinstance(case.body, list) else "")
-        thing = next((thing for start, thing in THINGS if case.operation.path.startswith(start)), None)
-        known = one_of(thing, draw) if thing else None
-        if known is not None and isinstance(case.path_parameters, dict):
-            first = case.operation.path.split("{")[1].split("}")[0] if "{" in case.operation.path else None
-            if first in case.path_parameters:
-                case.path_parameters[first] = known
-        ask(case, draw)
+    phase = case.meta.phase.name.value if case.meta is not None else ""
+    if phase == "examples" and isinstance(case.body, (dict, list)):
+        # The document's own has words where these have ids.
+        case.body = EXAMPLES.get(case.operation.label, case.body)
+    elif phase != "stateful" and draw.random() < 0.6:
+        enrich(case, draw)
+    ids = set()
+    if case.method.upper() == "DELETE" or case.operation.path.endswith(ENDINGS):
+        ids |= KEPT
     if case.operation.path.startswith("/Security") and case.method.upper() != "GET":
+        ids |= CALLERS
+    if ids:
         if isinstance(case.body, (dict, list)):
-            case.body = kept(case.body)
+            case.body = spared(case.body, ids)
+        elif isinstance(case.body, str) and case.operation.path.endswith("/Query"):
+            case.body = NONE_OF_THEM
         if isinstance(case.path_parameters, dict):
-            case.path_parameters = kept(case.path_parameters)
+            case.path_parameters = spared(case.path_parameters, ids)
 
 
 @schemathesis.hook

@@ -162,7 +162,7 @@ fn operation(
     }
     if let Some(shape) = body {
         let mut content = Content::new(Some(shape.schema.clone()));
-        content.example = example.and_then(|text| serde_json::from_str(text).ok());
+        content.example = example.and_then(|text| serde_json::from_str(&with_numbers(text)).ok());
         operation = operation.request_body(Some(
             RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content).build(),
         ));
@@ -177,6 +177,27 @@ fn operation(
 pub(super) fn operation_id(endpoint: &Endpoint) -> String {
     let path = endpoint.path.trim_start_matches('/').replace(['{', '}'], "").replace(['/', '.'], "_");
     format!("{}_{path}", endpoint.method.as_str().to_ascii_lowercase())
+}
+
+/// An example as JSON: words that stand for numbers, and so without quotes, become a number.
+fn with_numbers(example: &str) -> String {
+    let mut found = String::with_capacity(example.len());
+    let mut in_text = false;
+    let mut rest = example;
+    while let Some(next) = rest.chars().next() {
+        if !in_text
+            && rest.starts_with("{{")
+            && let Some((_, after)) = rest.split_once("}}")
+        {
+            found.push('1');
+            rest = after;
+            continue;
+        }
+        in_text ^= next == '"' && !found.ends_with('\\');
+        found.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    found
 }
 
 fn text_schema() -> Schema {
@@ -212,4 +233,16 @@ fn list_parameters(fields: &str) -> [(&'static str, Parameter, String); 5] {
         ("SortField", Parameter::Text, "Field to sort by.".to_owned()),
         ("SortAscending", Parameter::Number, "0 ascending, 1 descending, whatever the name says.".to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_without_quotes_become_numbers() {
+        let example = r#"{"Id": {{id}}, "Of": {"Store": "{{store}}", "Text": "a \"{{b}}\""}}"#;
+        let expected = r#"{"Id": 1, "Of": {"Store": "{{store}}", "Text": "a \"{{b}}\""}}"#;
+        assert_eq!(with_numbers(example), expected);
+    }
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod deployment;
 mod inventory;
 mod job_times;
+mod odd_requests;
 mod permissions;
 mod published_protocol;
 mod reference;

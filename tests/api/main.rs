@@ -14,6 +14,8 @@ mod job_times;
 mod odd_requests;
 mod permissions;
 mod published_protocol;
+mod query_language;
+mod query_table;
 mod reference;
 mod retries;
 mod secrets;

@@ -16,6 +16,7 @@ use crate::agent_api::PeerCertificate;
 use crate::http::body::BodyLimit;
 use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
+use crate::http::places::Places;
 use crate::http::route::{Access, Endpoint, register};
 use crate::http::{Failure, problem};
 use crate::security::EndpointList;
@@ -63,12 +64,14 @@ pub(super) fn start(
     let operations =
         endpoints().into_iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.access));
     let list = Data::new(EndpointList(operations.collect()));
+    let places = Data::new(Places::default());
     let shared = Arc::clone(parts);
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(addresses.clone())
             .app_data(Data::new(shared.calls.clone()))
             .app_data(list.clone())
+            .app_data(places.clone())
             .configure(|config| configure(config, &shared))
             .default_service(web::to(nowhere))
             .wrap(from_fn(normalize))

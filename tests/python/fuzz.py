@@ -190,6 +190,15 @@ def enrich(case, draw):
     ask(case, draw)
 
 
+def advance(case, draw):
+    """Lets a step of a chain succeed more often, so that there is something to follow; ids stay as they were linked."""
+    if isinstance(case.query, dict) and draw.random() < 0.7:
+        case.query.clear()
+    works = EXAMPLES.get(case.operation.label)
+    if works is not None and isinstance(case.body, (dict, list)) and draw.random() < 0.5:
+        case.body = altered(works, case.body, draw)
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     draw = chance(case)
@@ -198,7 +207,9 @@ def before_call(context, case, kwargs):
     if phase == "examples" and isinstance(case.body, (dict, list)):
         # The document's own has words where these have ids.
         case.body = EXAMPLES.get(case.operation.label, case.body)
-    elif phase != "stateful" and draw.random() < 0.6:
+    elif phase == "stateful":
+        advance(case, draw)
+    elif draw.random() < 0.6:
         enrich(case, draw)
     ids = set()
     if case.method.upper() == "DELETE" or case.operation.path.endswith(ENDINGS):

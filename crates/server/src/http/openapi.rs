@@ -208,10 +208,15 @@ fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuild
     let schema = match kind {
         Parameter::Flag => Object::with_type(Type::Boolean),
         Parameter::Text => Object::with_type(Type::String),
-        Parameter::Number => ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .build(),
+        Parameter::Number => {
+            let (least, most) = bounds(name);
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(least)
+                .maximum(most)
+                .build()
+        }
     };
     ParameterBuilder::new()
         .name(name)
@@ -219,6 +224,16 @@ fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuild
         .required(Required::False)
         .description(Some(meaning))
         .schema(Some(Schema::Object(schema)))
+}
+
+/// The least and the greatest value of a parameter of lists.
+fn bounds(name: &str) -> (Option<i64>, Option<i64>) {
+    match name {
+        "PageReturned" => (Some(1), None),
+        "ReturnLimit" => (Some(1), Some(MAX_PAGE)),
+        "SortAscending" => (Some(0), Some(1)),
+        _ => (None, None),
+    }
 }
 
 fn list_parameters(fields: &str) -> [(&'static str, Parameter, String); 5] {

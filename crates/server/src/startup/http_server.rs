@@ -154,6 +154,15 @@ pub fn openapi() -> serde_json::Value {
         .unwrap_or_default()
 }
 
+/// The condition that a filter of certificates becomes, its values left out; or why it is refused. For fuzzing.
+///
+/// # Errors
+///
+/// The words of the refusal.
+pub fn filter_statement(filter: &str) -> Result<String, String> {
+    certificates::filter_statement(filter).map_err(|failure| failure.message().to_owned())
+}
+
 /// One operation, for tests that walk all of them.
 #[derive(Debug)]
 pub struct RouteFacts {

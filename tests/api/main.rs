@@ -15,6 +15,7 @@ mod discovery;
 mod enrollment;
 mod inventory;
 mod job_times;
+mod odd_requests;
 mod permissions;
 mod published_protocol;
 mod query_language;

@@ -6,10 +6,13 @@
     reason = "every function here belongs to a test, and what a test cannot read ends it"
 )]
 
+mod agent_administration;
 mod agents_door;
 mod bad_input;
+mod custom_jobs;
 mod deployment;
 mod inventory;
+mod job_changes;
 mod job_times;
 mod permissions;
 mod published_protocol;

@@ -70,17 +70,30 @@ async fn every_example_works_as_it_stands() {
     let other = RawAgent::enroll(&server, "web2.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
+    let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
+    let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
+    sqlx::query(
+        "UPDATE agents SET capabilities = capabilities || '{Custom.RestartService}' WHERE id::text = $1",
+    )
+    .bind(&agent.id)
+    .execute(server.database())
+    .await
+    .unwrap();
     let words = [
         ("{{certificate}}", certificate.to_string()),
         ("{{role_name}}", "Readers".to_owned()),
         ("{{agent}}", agent.id.clone()),
         ("{{other_agent}}", other.id.clone()),
         ("{{store}}", store),
+        ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
+        ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
     // What is revoked or shut out by an example comes last.
     let mut routes = routes();
-    routes.sort_by_key(|route| ["/Certificates/Revoke", "/Agents/Disapprove"].contains(&route.path));
+    routes.sort_by_key(|route| {
+        ["/Certificates/Revoke", "/Agents/Disapprove", "/Agents/Reset"].contains(&route.path)
+    });
     let mut sent = 0;
     for route in routes {
         let Some(example) = route.example else { continue };

@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod certificate_stores;
 pub mod certificates;
+pub mod custom_jobs;
 pub mod enrollment;
 pub mod orchestrator_jobs;
 pub mod schedule;

@@ -113,7 +113,7 @@ fn describe_one<'a>(
             job_fields: details.job_fields,
         }),
         Some(Operation::Add) => add_work(floor, bundles, job, details)?,
-        None => return Err(format!("the job's operation {} is not known", job.operation)),
+        _ => return Err(format!("the job's operation {} is not handed out", job.operation)),
     };
     Ok((row, store, work))
 }

@@ -92,6 +92,8 @@ pub(crate) struct Report {
 /// An attempt that has just been moved into history.
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
+    /// The attempt.
+    pub(crate) history_id: i64,
     pub(crate) job_id: JobId,
     pub(crate) agent_id: AgentId,
     pub(crate) store_id: StoreId,
@@ -111,9 +113,8 @@ pub(crate) struct Finished {
 impl Finished {
     /// Whether this was the last attempt of a job that may have changed its store.
     pub(crate) fn may_have_changed_store(&self) -> bool {
-        let management =
-            Operation::from_number(self.operation).map(Operation::job_type) == Some(JobType::Management);
-        management && self.status == 3
+        let job_type = Operation::from_number(self.operation).map(Operation::job_type);
+        matches!(job_type, Some(JobType::Management | JobType::Reenrollment)) && self.status == 3
     }
 }
 

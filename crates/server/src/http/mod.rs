@@ -13,6 +13,7 @@ pub(crate) mod openapi;
 pub(crate) mod paths;
 pub(crate) mod problem;
 pub(crate) mod route;
+pub(crate) mod version;
 
 pub(crate) use answer::json;
 pub(crate) use body::Body;

@@ -22,6 +22,7 @@ use utoipa::openapi::{
 
 use super::list::MAX_PAGE;
 use super::route::{Access, Doc, Endpoint, Parameter};
+use super::version::VERSION_HEADER;
 
 const JSON: &str = "application/json";
 /// Statuses that any guarded operation may answer, beside its success, and what each means.
@@ -117,7 +118,7 @@ fn components(schemas: BTreeMap<String, RefOr<Schema>>) -> Components {
 }
 
 fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
-    let Doc { summary, query, fields, body, answer, example } = &endpoint.doc;
+    let Doc { summary, query, fields, body, answer, example, two_versions } = &endpoint.doc;
     let mut operation = OperationBuilder::new()
         .summary(Some(*summary))
         .tag(endpoint.path.split('/').nth(1).unwrap_or_default())
@@ -138,6 +139,16 @@ fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
+                .schema(Some(text_schema())),
+        );
+    }
+    if *two_versions {
+        operation = operation.parameter(
+            ParameterBuilder::new()
+                .name(VERSION_HEADER)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some("`1`, also when absent, or `2`."))
                 .schema(Some(text_schema())),
         );
     }

@@ -53,6 +53,8 @@ pub(crate) struct Doc {
     pub(crate) answer: Option<Shape>,
     /// A body that works, as JSON; words in double braces stand for ids.
     pub(crate) example: Option<&'static str>,
+    /// Whether it has a second version, chosen by `x-keyfactor-api-version`.
+    pub(crate) two_versions: bool,
 }
 
 /// What a query parameter holds.
@@ -68,8 +70,15 @@ pub(crate) enum Parameter {
 
 impl Endpoint {
     const fn new(method: Method, path: &'static str, access: Access, route: fn() -> Route) -> Self {
-        let doc =
-            Doc { summary: "", query: Vec::new(), fields: None, body: None, answer: None, example: None };
+        let doc = Doc {
+            summary: "",
+            query: Vec::new(),
+            fields: None,
+            body: None,
+            answer: None,
+            example: None,
+            two_versions: false,
+        };
         Self { method, path, access, doc, route }
     }
 
@@ -79,6 +88,10 @@ impl Endpoint {
 
     pub(crate) const fn post(path: &'static str, access: Access, route: fn() -> Route) -> Self {
         Self::new(Method::POST, path, access, route)
+    }
+
+    pub(crate) const fn put(path: &'static str, access: Access, route: fn() -> Route) -> Self {
+        Self::new(Method::PUT, path, access, route)
     }
 
     pub(crate) const fn delete(path: &'static str, access: Access, route: fn() -> Route) -> Self {
@@ -124,6 +137,12 @@ impl Endpoint {
     /// An answer that is a list.
     pub(crate) fn answers_list<T: ToSchema>(mut self) -> Self {
         self.doc.answer = Some(Shape::list::<T>());
+        self
+    }
+
+    /// It has a second version, which the header `x-keyfactor-api-version` asks for.
+    pub(crate) const fn two_versions(mut self) -> Self {
+        self.doc.two_versions = true;
         self
     }
 

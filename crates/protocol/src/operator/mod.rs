@@ -4,9 +4,11 @@
 //! construction: every member may be absent, and the server says which one it misses.
 
 pub mod agents;
+pub mod audit;
 pub mod certificate_stores;
 pub mod certificates;
 pub mod enrollment;
 pub mod orchestrator_jobs;
+pub mod roles;
 pub mod schedule;
 pub mod security;

@@ -143,14 +143,7 @@ fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
         );
     }
     if *two_versions {
-        operation = operation.parameter(
-            ParameterBuilder::new()
-                .name(VERSION_HEADER)
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some("`1`, also when absent, or `2`."))
-                .schema(Some(text_schema())),
-        );
+        operation = operation.parameter(version_parameter());
     }
     for (name, kind, meaning) in query {
         operation = operation.parameter(query_parameter(name, *kind, meaning));
@@ -201,6 +194,15 @@ fn operation_id(endpoint: &Endpoint) -> String {
 
 fn text_schema() -> Schema {
     Schema::Object(Object::with_type(Type::String))
+}
+
+fn version_parameter() -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(VERSION_HEADER)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("`1`, also when absent, or `2`."))
+        .schema(Some(text_schema()))
 }
 
 fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuilder {

@@ -7,13 +7,29 @@
 )]
 
 mod agents_door;
+mod approval;
+mod audit;
 mod bad_input;
+mod containers;
 mod deployment;
+mod discovery;
+mod enrollment;
+mod identity_provider;
 mod inventory;
 mod job_times;
+mod odd_requests;
 mod permissions;
 mod published_protocol;
+mod query_language;
+mod query_table;
+mod reenrollment;
 mod reference;
+mod renewal;
 mod retries;
+mod roles;
 mod secrets;
+mod store_changes;
+mod store_logins;
+mod store_types;
+mod templates;
 mod transport;

@@ -10,8 +10,10 @@
 pub mod agent;
 pub mod client;
 pub mod machine;
+pub mod oidc;
 pub mod postgres;
 pub mod programs;
+pub mod python;
 pub mod random;
 pub mod server;
 pub mod statement_proxy;

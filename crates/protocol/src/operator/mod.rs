@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod authority;
 pub mod certificate_stores;
 pub mod certificates;
 pub mod enrollment;

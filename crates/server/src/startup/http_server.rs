@@ -7,7 +7,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PayloadConfig, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _};
 use sealift_pki::Thumbprint;
 
 use super::listener::Tls;
@@ -16,9 +16,11 @@ use crate::agent_api::PeerCertificate;
 use crate::http::body::BodyLimit;
 use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
-use crate::http::problem;
+use crate::http::places::Places;
 use crate::http::route::{Access, Endpoint, register};
+use crate::http::{Failure, problem};
 use crate::security::EndpointList;
+use crate::security::permission::{self, Scope};
 use crate::{
     agent_api, agents, authority, certificate_stores, certificates, enrollment, orchestrator_jobs, security,
 };
@@ -31,8 +33,12 @@ const HANDSHAKES: usize = 256;
 /// Every operation of the operator API, with what it takes to call it.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
-        Endpoint::get("/healthz", Access::Public, || web::to(alive)).summary("Whether the process lives."),
-        Endpoint::get("/readyz", Access::Public, || web::to(ready)).summary("Whether it can serve."),
+        Endpoint::get("/healthz", Access::Public, || web::to(alive))
+            .summary("Whether the process lives.")
+            .answers_file("text/plain"),
+        Endpoint::get("/readyz", Access::Public, || web::to(ready))
+            .summary("Whether it can serve.")
+            .answers_file("text/plain"),
     ];
     endpoints.extend(api_reference::endpoints());
     endpoints.extend(security::endpoints());
@@ -59,12 +65,14 @@ pub(super) fn start(
     let operations =
         endpoints().into_iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.access));
     let list = Data::new(EndpointList(operations.collect()));
+    let places = Data::new(Places::default());
     let shared = Arc::clone(parts);
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(addresses.clone())
             .app_data(Data::new(shared.calls.clone()))
             .app_data(list.clone())
+            .app_data(places.clone())
             .configure(|config| configure(config, &shared))
             .default_service(web::to(nowhere))
             .wrap(from_fn(normalize))
@@ -133,10 +141,7 @@ async fn alive() -> HttpResponse {
 async fn ready(floor: Data<crate::floor::Floor>) -> HttpResponse {
     match sqlx::query("SELECT 1").execute(&floor.database.main).await {
         Ok(_) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
-        Err(error) => {
-            tracing::warn!("not ready, the database does not answer: {error}");
-            HttpResponse::ServiceUnavailable().finish()
-        }
+        Err(error) => Failure::from(error).error_response(),
     }
 }
 
@@ -150,6 +155,15 @@ pub fn openapi() -> serde_json::Value {
         .unwrap_or_default()
 }
 
+/// The condition that a filter of certificates becomes, its values left out; or why it is refused. For fuzzing.
+///
+/// # Errors
+///
+/// The words of the refusal.
+pub fn filter_statement(filter: &str) -> Result<String, String> {
+    certificates::filter_statement(filter).map_err(|failure| failure.message().to_owned())
+}
+
 /// One operation, for tests that walk all of them.
 #[derive(Debug)]
 pub struct RouteFacts {
@@ -161,6 +175,8 @@ pub struct RouteFacts {
     pub public: bool,
     /// The permission it needs, where it needs one.
     pub permission: Option<&'static str>,
+    /// What that permission can be narrowed to, where it can: `container` or `collection`.
+    pub scope: Option<&'static str>,
     /// A body that works; words in double braces stand for ids.
     pub example: Option<&'static str>,
     /// Whether it reads a body.
@@ -175,10 +191,26 @@ pub fn routes() -> Vec<RouteFacts> {
         public: endpoint.access == Access::Public,
         example: endpoint.doc.example,
         takes_body: endpoint.doc.body.is_some(),
+        scope: match endpoint.access {
+            Access::Permission(permission) => scope(permission),
+            _ => None,
+        },
         permission: match endpoint.access {
             Access::Permission(permission) => Some(permission),
             _ => None,
         },
     };
     endpoints().into_iter().map(facts).collect()
+}
+
+/// Every permission that may be granted, with what it can be narrowed to.
+pub fn permissions() -> Vec<(&'static str, Option<&'static str>)> {
+    permission::all().into_iter().map(|permission| (permission, scope(permission))).collect()
+}
+
+fn scope(permission: &str) -> Option<&'static str> {
+    permission::scope_of(permission).map(|scope| match scope {
+        Scope::Container => "container",
+        Scope::Collection => "collection",
+    })
 }

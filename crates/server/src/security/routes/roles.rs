@@ -114,14 +114,14 @@ fn parts() -> Vec<Endpoint> {
             .summary("Adds to what a role may do with the stores of containers.")
             .body_list::<ContainerPermission>()
             .answers_list::<ContainerPermission>()
-            .example(r#"[{"ContainerId": {{granted_container}}, "Permission": "Read"}]"#),
+            .example(r#"[{"ContainerId": {{container}}, "Permission": "Read"}]"#),
         Endpoint::put(CONTAINERS, MODIFY, || web::to(replace_containers))
             .summary("Replaces what a role may do with the stores of containers.")
             .body_list::<ContainerPermission>()
             .answers_list::<ContainerPermission>()
             .example(
-                r#"[{"ContainerId": {{granted_container}}, "Permission": "Read"},
-                    {"ContainerId": {{granted_container}}, "Permission": "Schedule"}]"#,
+                r#"[{"ContainerId": {{container}}, "Permission": "Read"},
+                    {"ContainerId": {{container}}, "Permission": "Schedule"}]"#,
             ),
         Endpoint::get(COLLECTIONS, READ, || web::to(collections))
             .summary("What a role may do with the certificates of collections.")
@@ -130,12 +130,12 @@ fn parts() -> Vec<Endpoint> {
             .summary("Adds to what a role may do with the certificates of collections.")
             .body_list::<CollectionPermission>()
             .answers_list::<CollectionPermission>()
-            .example(r#"[{"CollectionId": {{granted_collection}}, "Permission": "Read"}]"#),
+            .example(r#"[{"CollectionId": {{collection}}, "Permission": "Read"}]"#),
         Endpoint::put(COLLECTIONS, MODIFY, || web::to(replace_collections))
             .summary("Replaces what a role may do with the certificates of collections.")
             .body_list::<CollectionPermission>()
             .answers_list::<CollectionPermission>()
-            .example(r#"[{"CollectionId": {{granted_collection}}, "Permission": "Revoke"}]"#),
+            .example(r#"[{"CollectionId": {{collection}}, "Permission": "Revoke"}]"#),
     ]
 }
 

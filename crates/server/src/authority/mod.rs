@@ -27,7 +27,7 @@ pub use error::Error;
 pub use founding::{Import, import};
 pub(crate) use issue::Issued;
 pub use issue::Listener;
-pub(crate) use revocation::revoke;
+pub(crate) use revocation::{release, revoke};
 
 /// What an authority is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,11 @@ impl Authority {
         let between =
             self.all().into_iter().find(|held| held.id == authority_id && !held.certificate.is_self_issued());
         between.map(|held| held.certificate.der().to_vec()).into_iter().collect()
+    }
+
+    /// The certificates of all authorities of this installation, which may stand in others' chains.
+    pub(crate) fn certificates(&self) -> Vec<Certificate> {
+        self.all().into_iter().map(|held| held.certificate.clone()).collect()
     }
 
     /// `host\logical name` of an authority, as clients see it.

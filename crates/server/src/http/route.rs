@@ -81,6 +81,10 @@ impl Endpoint {
         Self::new(Method::POST, path, access, route)
     }
 
+    pub(crate) const fn put(path: &'static str, access: Access, route: fn() -> Route) -> Self {
+        Self::new(Method::PUT, path, access, route)
+    }
+
     pub(crate) const fn delete(path: &'static str, access: Access, route: fn() -> Route) -> Self {
         Self::new(Method::DELETE, path, access, route)
     }

@@ -8,9 +8,15 @@
 
 mod agents_door;
 mod bad_input;
+mod certificate_changes;
+mod certificate_content;
+mod certificate_import;
+mod certificate_reading;
+mod collections;
 mod deployment;
 mod inventory;
 mod job_times;
+mod metadata_fields;
 mod permissions;
 mod published_protocol;
 mod reference;

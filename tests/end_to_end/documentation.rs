@@ -168,6 +168,8 @@ async fn every_operation_that_is_listed_answers() {
     let token = admin.post("/Security/ApiTokens", &token).await.ok()["Id"].clone();
     let collection = json!({"Name": "Shop", "Query": "IssuedCN -startswith \"shop.\""});
     let collection = admin.post("/CertificateCollections", &collection).await.ok()["Id"].clone();
+    let field = json!({"Name": "Owner", "Description": "who answers for it", "DataType": 1});
+    let field = admin.post("/MetadataFields", &field).await.ok()["Id"].clone();
     admin.post("/Applications", &json!({"Name": "Web farm"})).await.ok();
 
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
@@ -182,6 +184,7 @@ async fn every_operation_that_is_listed_answers() {
         "CertificateCollections" => text(&collection),
         "CertificateStores" => store.clone(),
         "CertificateStoreTypes" => if path.contains("Name") { "PEM" } else { "2" }.to_owned(),
+        "MetadataFields" => text(&field),
         "OrchestratorJobs" => text(&job),
         "Security" => text(&role),
         "crl" => "issuing.crl".to_owned(),
@@ -195,6 +198,9 @@ async fn every_operation_that_is_listed_answers() {
                 .replace("{id}", &id_of(route.path))
                 .replace("{name}", &id_of(route.path))
                 .replace("{file}", &id_of(route.path)),
+            false if route.path.ends_with("/Compare") => {
+                format!("{}?certificateId={certificate}&metadataFieldName=Owner&value=web", route.path)
+            }
             false => route.path.to_owned(),
         };
         let answer = admin.get(&path).await;

@@ -4,9 +4,13 @@
 //! construction: every member may be absent, and the server says which one it misses.
 
 pub mod agents;
+pub mod certificate_content;
 pub mod certificate_stores;
 pub mod certificates;
+pub mod collections;
 pub mod enrollment;
+pub mod metadata_fields;
 pub mod orchestrator_jobs;
+pub mod revoke_reason;
 pub mod schedule;
 pub mod security;

@@ -6,6 +6,7 @@
 mod add;
 mod container;
 mod error;
+mod import;
 mod inventory;
 mod list;
 pub(crate) mod published;

@@ -10,7 +10,7 @@ use sealift_protocol::{JobId, StoreId};
 use sqlx::Connection as _;
 
 use super::add::{AddCall, add_all, ids};
-use super::{container, list, queries, remove, store};
+use super::{container, import, list, queries, remove, store};
 use crate::database::batch::Batcher;
 use crate::floor::Floor;
 use crate::http::list::ListQuery;
@@ -30,6 +30,7 @@ pub(crate) type Adds = Batcher<AddCall, Result<Vec<NewJob>, Failure>>;
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = stores_and_entries();
     endpoints.extend(kinds());
+    endpoints.push(import::endpoint());
     endpoints
 }
 

@@ -6,7 +6,6 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::filter::{self, Comparison, Expression, Operator};
-use super::list::ListQuery;
 use super::problem::{Failure, shortened};
 
 /// What a field holds.
@@ -24,17 +23,22 @@ pub(crate) enum Kind {
     Flag,
 }
 
-/// A field that filters and sort orders may name.
-pub(crate) struct Field {
+/// A field of a table in the source that filters and sort orders may name.
+pub(crate) type Field = AnyField<'static>;
+
+/// A field that filters and sort orders may name. Those that operators define live as long as a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnyField<'a> {
     /// Its name, compared without regard to case.
-    pub(crate) name: &'static str,
-    /// The SQL expression behind it.
-    pub(crate) sql: &'static str,
+    pub(crate) name: &'a str,
+    /// The SQL expression behind it, never made of what a caller sent.
+    pub(crate) sql: &'a str,
     /// What it holds.
     pub(crate) kind: Kind,
 }
 
 /// Who asks and when, for the tokens of the language.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
     /// For `%ME%`.
     pub(crate) name: &'a str,
@@ -45,7 +49,7 @@ pub(crate) struct Asker<'a> {
 /// Appends ` AND (...)` for a filter, where there is one.
 pub(crate) fn push_filter(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     filter: Option<&str>,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -57,32 +61,11 @@ pub(crate) fn push_filter(
     Ok(())
 }
 
-/// Appends ` ORDER BY ... LIMIT ... OFFSET ...`; `key` breaks ties.
-pub(crate) fn push_order(
-    sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
-    list: &ListQuery,
-    default: (&'static str, bool),
-    key: &'static str,
-) -> Result<(), Failure> {
-    let (column, descending) = match &list.sort_field {
-        None => (default.0, list.descending.unwrap_or(default.1)),
-        Some(name) => (find(fields, name, None)?.sql, list.descending.unwrap_or(false)),
-    };
-    let direction = if descending { "DESC" } else { "ASC" };
-    sql.push(format_args!(" ORDER BY {column} {direction}"));
-    if column != key {
-        sql.push(format_args!(", {key} {direction}"));
-    }
-    sql.push(" LIMIT ").push_bind(list.limit).push(" OFFSET ").push_bind(list.offset);
-    Ok(())
-}
-
 pub(super) fn find<'a>(
-    fields: &'a [Field],
+    fields: &'a [AnyField<'a>],
     name: &str,
     position: Option<usize>,
-) -> Result<&'a Field, Failure> {
+) -> Result<&'a AnyField<'a>, Failure> {
     fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let known: Vec<_> = fields.iter().map(|field| field.name).collect();
         let place = match position {
@@ -99,7 +82,7 @@ pub(super) fn find<'a>(
 
 fn push(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     expression: &Expression,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -124,7 +107,7 @@ fn push(
 
 fn push_all(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     parts: &[Expression],
     between: &str,
     asker: &Asker<'_>,
@@ -143,7 +126,7 @@ fn refuse(comparison: &Comparison, reason: &str) -> Failure {
 
 fn push_comparison(
     sql: &mut QueryBuilder<Postgres>,
-    field: &Field,
+    field: &AnyField<'_>,
     comparison: &Comparison,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -196,7 +179,7 @@ fn push_comparison(
 
 fn push_text(
     sql: &mut QueryBuilder<Postgres>,
-    field: &Field,
+    field: &AnyField<'_>,
     comparison: &Comparison,
     value: &str,
 ) -> Result<(), Failure> {

@@ -1,16 +1,22 @@
-//! Every SQL statement of the slice.
+//! The SQL statements of the slice: here what reads, records and revokes certificates; beside it, by noun, the rest.
+
+pub(super) mod access;
+pub(super) mod changes;
+pub(super) mod collections;
+pub(super) mod content;
+pub(super) mod metadata;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::StoreId;
 use sqlx::types::Json;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::error::Error;
 use super::supply::CertificateFacts;
-use super::{collection, fields};
-use crate::http::filter_sql::{Asker, Kind, push_filter};
+use crate::http::Failure;
+use crate::http::filter_sql::{AnyField, Asker, Kind, push_filter};
 use crate::http::list::ListQuery;
 use crate::http::listing::{Column, Listing, Narrow, Order};
 
@@ -39,6 +45,8 @@ pub(super) struct CertificateRow {
     pub(super) revoke_reason: Option<i16>,
     pub(super) revoke_comment: Option<String>,
     pub(super) metadata: Json<BTreeMap<String, String>>,
+    pub(super) owner_role_id: Option<i64>,
+    pub(super) owner_role_name: Option<String>,
     pub(super) has_key: bool,
 }
 
@@ -62,23 +70,6 @@ pub(super) struct ContentRow {
     pub(super) content: Vec<u8>,
     pub(super) authority_id: Option<i64>,
     pub(super) sealed_key: Option<Vec<u8>>,
-}
-
-/// A collection.
-#[derive(sqlx::FromRow)]
-pub(super) struct CollectionRow {
-    pub(super) id: i64,
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) query: String,
-}
-
-/// A collection to be made.
-#[derive(Debug)]
-pub(super) struct NewCollection {
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) query: String,
 }
 
 /// Columns of certificates to be recorded, one element for each.
@@ -220,7 +211,8 @@ pub(super) async fn certificate(db: &mut PgConnection, id: i64) -> sqlx::Result<
             c.key_type, c.key_bits, c.signing_algorithm, c.content, c.imported_at, c.authority_id, c.template_id,
             (SELECT t.display_name FROM templates t WHERE t.id = c.template_id) AS "template_name?",
             c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment,
-            c.metadata AS "metadata: Json<BTreeMap<String, String>>",
+            c.metadata AS "metadata: Json<BTreeMap<String, String>>", c.owner_role_id,
+            (SELECT r.name FROM roles r WHERE r.id = c.owner_role_id) AS "owner_role_name?",
             EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS "has_key!"
         FROM certificates c
         WHERE c.id = $1"#,
@@ -230,11 +222,22 @@ pub(super) async fn certificate(db: &mut PgConnection, id: i64) -> sqlx::Result<
     .await
 }
 
-/// What a list of certificates is asked for.
+/// Which members of a collection a search is about.
+#[derive(Debug, Clone)]
+pub(super) struct Members {
+    /// The query of the collection.
+    pub(super) query: String,
+    /// Of certificates that share a name, only the newest: 1 common name, 2 distinguished name.
+    pub(super) duplication_field: i16,
+}
+
+/// What a search for certificates is about.
+#[derive(Clone, Copy)]
 pub(super) struct Search<'a> {
-    pub(super) list: &'a ListQuery,
-    /// Query of the collection that they must be members of.
-    pub(super) members: Option<&'a str>,
+    /// What filters may name, metadata fields included.
+    pub(super) fields: &'a [AnyField<'a>],
+    pub(super) filter: Option<&'a str>,
+    pub(super) members: Option<&'a Members>,
     pub(super) revoked: bool,
     pub(super) expired: bool,
     pub(super) asker: Asker<'a>,
@@ -243,15 +246,57 @@ pub(super) struct Search<'a> {
 const SEARCHED: &str = " FROM certificates c LEFT JOIN templates t ON t.id = c.template_id
     LEFT JOIN authorities a ON a.id = c.authority_id WHERE true";
 
+fn push_search(sql: &mut QueryBuilder<Postgres>, search: &Search<'_>) -> Result<(), Error> {
+    sql.push(SEARCHED);
+    push_state(sql, search);
+    if let Some(members) = search.members {
+        push_members(sql, search, members)?;
+    }
+    push_filter(sql, search.fields, search.filter, &search.asker)?;
+    Ok(())
+}
+
+fn push_state(sql: &mut QueryBuilder<Postgres>, search: &Search<'_>) {
+    if !search.revoked {
+        sql.push(" AND c.state <> 2");
+    }
+    if !search.expired {
+        sql.push(" AND c.not_after > ").push_bind(search.asker.now);
+    }
+}
+
+fn push_members(
+    sql: &mut QueryBuilder<Postgres>,
+    search: &Search<'_>,
+    members: &Members,
+) -> Result<(), Failure> {
+    let name = match members.duplication_field {
+        1 => "lower(c.issued_cn)",
+        2 => "c.issued_dn",
+        // No certificate of ours has a principal name, so none has another's.
+        _ => return push_filter(sql, search.fields, Some(&members.query), &search.asker),
+    };
+    // One without the name is nobody's double.
+    sql.push(format_args!(" AND ({name} IS NULL OR c.id IN (SELECT DISTINCT ON ({name}) c.id"));
+    sql.push(SEARCHED);
+    push_state(sql, search);
+    push_filter(sql, search.fields, Some(&members.query), &search.asker)?;
+    sql.push(format_args!(" ORDER BY {name}, c.not_before DESC, c.id DESC))"));
+    push_filter(sql, search.fields, Some(&members.query), &search.asker)
+}
+
+/// What is selected of certificates.
 const COLUMNS: &str = "c.id, c.thumbprint, c.serial_number, c.issued_dn, c.issued_cn, c.issuer_dn, c.not_before,
     c.not_after, c.key_type, c.key_bits, c.signing_algorithm, c.content, c.imported_at, c.authority_id, c.template_id,
     t.display_name AS template_name, c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment, c.metadata,
+    c.owner_role_id, (SELECT r.name FROM roles r WHERE r.id = c.owner_role_id) AS owner_role_name,
     EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS has_key";
 
 /// One page of certificates, and how many match.
 pub(super) async fn certificates(
     db: &mut PgConnection,
     search: &Search<'_>,
+    list: &ListQuery,
 ) -> Result<(Vec<CertificateRow>, i64), Error> {
     let mut narrow = Vec::new();
     if !search.revoked {
@@ -260,18 +305,42 @@ pub(super) async fn certificates(
     if !search.expired {
         narrow.push(Narrow::AfterNow("c.not_after"));
     }
-    narrow.extend(search.members.map(Narrow::Matches));
+    if let Some(members) = search.members {
+        narrow.push(Narrow::Written {
+            told: format!("{} {}", members.duplication_field, members.query),
+            write: Box::new(|sql| push_members(sql, search, members)),
+        });
+    }
     let key = Column { sql: "c.id", kind: Kind::Number };
     let listing = Listing {
         name: "certificates",
         columns: COLUMNS,
         from: SEARCHED,
-        fields: fields::CERTIFICATES,
+        fields: search.fields,
         order: Order { by: key, descending: false },
         key,
         narrow,
     };
-    Ok(listing.page(db, search.list, &search.asker).await?)
+    Ok(listing.page(db, list, &search.asker).await?)
+}
+
+/// How many match. It may have to look at every certificate: for sweeps.
+pub(super) async fn count_certificates(db: &mut PgConnection, search: &Search<'_>) -> Result<i64, Error> {
+    let mut sql = QueryBuilder::new("-- name: count_certificates\nSELECT count(*)");
+    push_search(&mut sql, search)?;
+    Ok(sql.build_query_scalar().fetch_one(db).await?)
+}
+
+/// Ids of those that match, in order, at most so many.
+pub(super) async fn matching(
+    db: &mut PgConnection,
+    search: &Search<'_>,
+    limit: i64,
+) -> Result<Vec<i64>, Error> {
+    let mut sql = QueryBuilder::new("-- name: matching\nSELECT c.id");
+    push_search(&mut sql, search)?;
+    sql.push(" ORDER BY c.id LIMIT ").push_bind(limit);
+    Ok(sql.build_query_scalar().fetch_all(db).await?)
 }
 
 /// Those of some certificates that match the query of a collection.
@@ -279,11 +348,29 @@ pub(super) async fn members(
     db: &mut PgConnection,
     certificate_ids: &[i64],
     query: &str,
+    fields: &[AnyField<'_>],
     asker: &Asker<'_>,
 ) -> Result<Vec<i64>, Error> {
     let mut sql = QueryBuilder::new("-- name: members\nSELECT c.id");
     sql.push(SEARCHED).push(" AND c.id = ANY (").push_bind(certificate_ids.to_vec()).push(")");
-    push_filter(&mut sql, fields::CERTIFICATES, Some(query), asker)?;
+    push_filter(&mut sql, fields, Some(query), asker)?;
+    Ok(sql.build_query_scalar().fetch_all(db).await?)
+}
+
+/// Those of some collections, given by id and query, that hold a certificate.
+pub(super) async fn holders(
+    db: &mut PgConnection,
+    certificate_id: i64,
+    collections: &[(i64, String)],
+    fields: &[AnyField<'_>],
+    asker: &Asker<'_>,
+) -> Result<Vec<i64>, Error> {
+    let mut sql = QueryBuilder::new("-- name: holders\n");
+    for (index, (id, query)) in collections.iter().enumerate() {
+        sql.push(if index == 0 { "SELECT " } else { " UNION ALL SELECT " }).push_bind(*id).push("::bigint");
+        sql.push(SEARCHED).push(" AND c.id = ").push_bind(certificate_id);
+        push_filter(&mut sql, fields, Some(query), asker)?;
+    }
     Ok(sql.build_query_scalar().fetch_all(db).await?)
 }
 
@@ -293,6 +380,7 @@ pub(super) struct RevocableRow {
     pub(super) state: i16,
     pub(super) authority_id: Option<i64>,
     pub(super) serial_number: String,
+    pub(super) revoke_reason: Option<i16>,
 }
 
 /// Loads certificates and holds them until the transaction ends, in one order everywhere.
@@ -300,7 +388,7 @@ pub(super) async fn lock_certificates(db: &mut PgConnection, ids: &[i64]) -> sql
     sqlx::query_as!(
         RevocableRow,
         "-- name: lock_certificates
-        SELECT id, state, authority_id, serial_number FROM certificates WHERE id = ANY ($1)
+        SELECT id, state, authority_id, serial_number, revoke_reason FROM certificates WHERE id = ANY ($1)
         ORDER BY id FOR NO KEY UPDATE",
         ids
     )
@@ -308,7 +396,8 @@ pub(super) async fn lock_certificates(db: &mut PgConnection, ids: &[i64]) -> sql
     .await
 }
 
-/// Marks certificates as revoked; those that are already keep their time and reason. Answers how many changed.
+/// Marks certificates as revoked; those that are already keep their time and reason, unless they were on hold. Answers
+/// how many changed.
 pub(super) async fn revoke_certificates(
     db: &mut PgConnection,
     ids: &[i64],
@@ -319,11 +408,24 @@ pub(super) async fn revoke_certificates(
     let done = sqlx::query!(
         "-- name: revoke_certificates
         UPDATE certificates SET state = 2, revoked_at = $4, revoke_reason = $2, revoke_comment = $3
-        WHERE id = ANY ($1) AND state = 1",
+        WHERE id = ANY ($1) AND (state = 1 OR revoke_reason = 6 AND $2::smallint <> 6)",
         ids,
         reason,
         comment,
         at
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Takes certificates off hold.
+pub(super) async fn release_certificates(db: &mut PgConnection, ids: &[i64]) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "-- name: release_certificates
+        UPDATE certificates SET state = 1, revoked_at = NULL, revoke_reason = NULL, revoke_comment = NULL
+        WHERE id = ANY ($1) AND revoke_reason = 6",
+        ids
     )
     .execute(db)
     .await?;
@@ -360,67 +462,4 @@ pub(super) async fn locations(
     )
     .fetch_all(db)
     .await
-}
-
-pub(super) async fn collection(db: &mut PgConnection, id: i64) -> sqlx::Result<Option<CollectionRow>> {
-    sqlx::query_as!(
-        CollectionRow,
-        "-- name: collection
-        SELECT id, name, description, query FROM collections WHERE id = $1",
-        id
-    )
-    .fetch_optional(db)
-    .await
-}
-
-pub(super) async fn collection_by_name(
-    db: &mut PgConnection,
-    name: &str,
-) -> sqlx::Result<Option<CollectionRow>> {
-    sqlx::query_as!(
-        CollectionRow,
-        "-- name: collection_by_name
-        SELECT id, name, description, query FROM collections WHERE lower(name) = lower($1)",
-        name
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// Makes a collection; `None` when its name is taken.
-pub(super) async fn insert_collection(
-    db: &mut PgConnection,
-    new: &NewCollection,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar!(
-        "-- name: insert_collection
-        INSERT INTO collections (name, description, query, created_at) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (lower(name)) DO NOTHING RETURNING id",
-        new.name,
-        new.description,
-        new.query,
-        now
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// One page of collections, of these ids only where some are given, and how many match.
-pub(super) async fn collections(
-    db: &mut PgConnection,
-    only: Option<&[i64]>,
-    list: &ListQuery,
-    asker: &Asker<'_>,
-) -> Result<(Vec<CollectionRow>, i64), Error> {
-    let listing = Listing {
-        name: "collections",
-        columns: "id, name, description, query",
-        from: " FROM collections WHERE true",
-        fields: collection::FIELDS,
-        order: Order { by: Column { sql: "name", kind: Kind::Text }, descending: false },
-        key: Column { sql: "id", kind: Kind::Number },
-        narrow: only.map(|ids| Narrow::Among("id", ids.to_vec())).into_iter().collect(),
-    };
-    Ok(listing.page(db, list, asker).await?)
 }

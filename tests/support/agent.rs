@@ -32,7 +32,7 @@ pub struct RawAgent {
 /// A registration request of our own agent.
 pub fn registration(machine: &str, key: &PrivateKey, token: Option<&str>) -> Register {
     let capability = |store: &str, job: &str| format!("CertStores.{store}.{job}");
-    let capabilities = ["PEM", "PKCS12", "CCS"]
+    let capabilities = ["PEM", "PKCS12", "JKS", "CCS"]
         .iter()
         .flat_map(|store| [capability(store, "Inventory"), capability(store, "Management")])
         .collect();

@@ -5,18 +5,20 @@ use chrono::{DateTime, Utc};
 use sealift_protocol::operator::certificate_stores::{
     CreateServer, MaskedSecret, SecretValue, Server, ServerChanged, UpdateServer,
 };
-use sqlx::{FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::container;
 use super::error::Error;
+use super::list::visible;
 use super::queries::{self, servers};
 use super::store::{MAX_MACHINE, bounded, given_secret};
 use super::target::check_password;
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::sealing::Place;
 use crate::security::{Principal, audit, permission};
 
@@ -27,7 +29,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "UseSSL", sql: "v.use_ssl", kind: Kind::Flag },
     Field { name: "Container", sql: "v.container_id", kind: Kind::Number },
 ];
-const FROM: &str = " FROM store_servers v WHERE true";
 
 /// An entry as it stands.
 #[derive(Debug, Clone)]
@@ -63,26 +64,16 @@ pub(super) async fn list(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Server>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let visible = |sql: &mut QueryBuilder<sqlx::Postgres>| {
-        if !caller.permits(permission::STORES_READ) {
-            let containers = caller.scopes(permission::STORES_READ);
-            sql.push(" AND v.container_id = ANY(").push_bind(containers).push(")");
-        }
+    let listing = Listing {
+        name: "store_servers",
+        columns: "v.id, v.server_type, v.name, v.use_ssl",
+        from: " FROM store_servers v WHERE true",
+        fields: FIELDS,
+        order: Order { by: Column { sql: "v.name", kind: Kind::Text }, descending: false },
+        key: Column { sql: "v.id", kind: Kind::Number },
+        narrow: visible(caller, "v.container_id"),
     };
-    let mut page = QueryBuilder::new(format!(
-        "-- name: store_servers\nSELECT v.id, v.server_type, v.name, v.use_ssl{FROM}"
-    ));
-    visible(&mut page);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("v.name", false), "v.id")?;
-    let rows: Vec<ListRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_store_servers\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    visible(&mut count);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let (rows, total): (Vec<ListRow>, i64) = listing.page(db, list, &asker).await?;
     let servers = rows.into_iter().map(|row| Server {
         id: row.id,
         username: MaskedSecret::new(true),

@@ -6,13 +6,15 @@ mod change;
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::certificate_stores::{Container, ContainerDetails};
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 
 use super::error::Error;
-use super::{list, queries, schedule};
+use super::list::{self as stores_list, visible};
+use super::{queries, schedule};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::http::problem::shortened;
 use crate::security::{Principal, permission};
 pub(super) use assignment::assign;
@@ -25,7 +27,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "HasSchedule", sql: "(c.schedule IS NOT NULL)", kind: Kind::Flag },
     Field { name: "OverwriteSchedules", sql: "c.overwrite_schedules", kind: Kind::Flag },
 ];
-const FROM: &str = " FROM containers c WHERE true";
 
 /// A container as it stands.
 #[derive(Debug, Clone, Default)]
@@ -68,21 +69,17 @@ pub(super) async fn list(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Container>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!(
-        "-- name: containers\nSELECT c.id, c.name, c.store_type, c.schedule, c.overwrite_schedules,
-            (SELECT count(*) FROM certificate_stores s WHERE s.container_id = c.id) AS stores{FROM}"
-    ));
-    push_visible(&mut page, caller);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("c.name", false), "c.id")?;
-    let rows: Vec<ListRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_containers\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_visible(&mut count, caller);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let listing = Listing {
+        name: "containers",
+        columns: "c.id, c.name, c.store_type, c.schedule, c.overwrite_schedules,
+            (SELECT count(*) FROM certificate_stores s WHERE s.container_id = c.id) AS stores",
+        from: " FROM containers c WHERE true",
+        fields: FIELDS,
+        order: Order { by: Column { sql: "c.name", kind: Kind::Text }, descending: false },
+        key: Column { sql: "c.id", kind: Kind::Number },
+        narrow: visible(caller, "c.id"),
+    };
+    let (rows, total): (Vec<ListRow>, i64) = listing.page(db, list, &asker).await?;
     let containers = rows.into_iter().map(|row| Container {
         id: row.id,
         name: row.name,
@@ -92,12 +89,6 @@ pub(super) async fn list(
         store_count: row.stores,
     });
     Ok((containers.collect(), total))
-}
-
-fn push_visible(sql: &mut QueryBuilder<Postgres>, caller: &Principal) {
-    if !caller.permits(permission::STORES_READ) {
-        sql.push(" AND c.id = ANY(").push_bind(caller.scopes(permission::STORES_READ)).push(")");
-    }
 }
 
 /// A container by the id in a path.
@@ -132,7 +123,7 @@ async fn with_stores(
     now: DateTime<Utc>,
 ) -> Result<ContainerDetails, Failure> {
     Ok(ContainerDetails {
-        certificate_stores: list::in_container(db, row.id, now).await?,
+        certificate_stores: stores_list::in_container(db, row.id, now).await?,
         id: row.id,
         name: row.name,
         overwrite_schedules: row.overwrite_schedules,

@@ -9,14 +9,15 @@ use sealift_protocol::operator::certificate_stores::{
     EntryParameter, PasswordOptions, StoreType, StoreTypeProperty, SupportedOperations, ValidationOptions,
 };
 use serde_json::Value;
-use sqlx::{FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::error::Error;
 use super::queries;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::http::problem::shortened;
 use crate::security::Principal;
 pub(super) use change::{Usage, create, delete, delete_many, update};
@@ -65,7 +66,6 @@ const COLUMNS: &str =
     password_style, certificate_format, store_path_type, store_path_value, server_required, power_shell,
     blueprint_allowed, job_properties, properties, entry_parameters, inventory_job_type, management_job_type,
     discovery_job_type, enrollment_job_type";
-const FROM: &str = " FROM store_types WHERE true";
 
 pub(super) const FIELDS: &[Field] = &[
     Field { name: "StoreType", sql: "id", kind: Kind::Number },
@@ -110,16 +110,16 @@ pub(super) async fn list(
     now: DateTime<Utc>,
 ) -> Result<(Vec<StoreType>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: store_types\nSELECT {COLUMNS}{FROM}"));
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("id", false), "id")?;
-    let rows: Vec<TypeRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_store_types\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let listing = Listing {
+        name: "store_types",
+        columns: COLUMNS,
+        from: " FROM store_types WHERE true",
+        fields: FIELDS,
+        order: Order { by: Column { sql: "id", kind: Kind::Number }, descending: false },
+        key: Column { sql: "id", kind: Kind::Number },
+        narrow: Vec::new(),
+    };
+    let (rows, total): (Vec<TypeRow>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(StoreType::from).collect(), total))
 }
 

@@ -7,10 +7,12 @@
 )]
 
 mod agents_door;
+mod approval;
 mod bad_input;
 mod containers;
 mod deployment;
 mod discovery;
+mod enrollment;
 mod inventory;
 mod job_times;
 mod permissions;
@@ -19,9 +21,11 @@ mod query_language;
 mod query_table;
 mod reenrollment;
 mod reference;
+mod renewal;
 mod retries;
 mod secrets;
 mod store_changes;
 mod store_logins;
 mod store_types;
+mod templates;
 mod transport;

@@ -29,6 +29,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "UseSSL", sql: "v.use_ssl", kind: Kind::Flag },
     Field { name: "Container", sql: "v.container_id", kind: Kind::Number },
 ];
+const FROM: &str = " FROM store_servers v WHERE true";
 
 /// An entry as it stands.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ pub(super) async fn list(
     let listing = Listing {
         name: "store_servers",
         columns: "v.id, v.server_type, v.name, v.use_ssl",
-        from: " FROM store_servers v WHERE true",
+        from: FROM,
         fields: FIELDS,
         order: Order { by: Column { sql: "v.name", kind: Kind::Text }, descending: false },
         key: Column { sql: "v.id", kind: Kind::Number },

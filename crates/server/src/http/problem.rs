@@ -76,6 +76,11 @@ impl Failure {
         self
     }
 
+    /// Whether the server failed, rather than refused.
+    pub(crate) fn is_fault(&self) -> bool {
+        self.cause.is_some()
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code
     }

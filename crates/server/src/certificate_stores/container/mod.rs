@@ -9,8 +9,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 
 use super::error::Error;
-use super::list::{self as stores_list, visible};
-use super::{queries, schedule};
+use super::{list, queries, schedule};
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::ListQuery;
@@ -65,7 +64,7 @@ struct ListRow {
 pub(super) async fn list(
     db: &mut PgConnection,
     caller: &Principal,
-    list: &ListQuery,
+    query: &ListQuery,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Container>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
@@ -77,9 +76,9 @@ pub(super) async fn list(
         fields: FIELDS,
         order: Order { by: Column { sql: "c.name", kind: Kind::Text }, descending: false },
         key: Column { sql: "c.id", kind: Kind::Number },
-        narrow: visible(caller, "c.id"),
+        narrow: list::visible(caller, "c.id"),
     };
-    let (rows, total): (Vec<ListRow>, i64) = listing.page(db, list, &asker).await?;
+    let (rows, total): (Vec<ListRow>, i64) = listing.page(db, query, &asker).await?;
     let containers = rows.into_iter().map(|row| Container {
         id: row.id,
         name: row.name,
@@ -123,7 +122,7 @@ async fn with_stores(
     now: DateTime<Utc>,
 ) -> Result<ContainerDetails, Failure> {
     Ok(ContainerDetails {
-        certificate_stores: stores_list::in_container(db, row.id, now).await?,
+        certificate_stores: list::in_container(db, row.id, now).await?,
         id: row.id,
         name: row.name,
         overwrite_schedules: row.overwrite_schedules,

@@ -66,6 +66,7 @@ const COLUMNS: &str =
     password_style, certificate_format, store_path_type, store_path_value, server_required, power_shell,
     blueprint_allowed, job_properties, properties, entry_parameters, inventory_job_type, management_job_type,
     discovery_job_type, enrollment_job_type";
+const FROM: &str = " FROM store_types WHERE true";
 
 pub(super) const FIELDS: &[Field] = &[
     Field { name: "StoreType", sql: "id", kind: Kind::Number },
@@ -110,13 +111,14 @@ pub(super) async fn list(
     now: DateTime<Utc>,
 ) -> Result<(Vec<StoreType>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
+    let key = Column { sql: "id", kind: Kind::Number };
     let listing = Listing {
         name: "store_types",
         columns: COLUMNS,
-        from: " FROM store_types WHERE true",
+        from: FROM,
         fields: FIELDS,
-        order: Order { by: Column { sql: "id", kind: Kind::Number }, descending: false },
-        key: Column { sql: "id", kind: Kind::Number },
+        order: Order { by: key, descending: false },
+        key,
         narrow: Vec::new(),
     };
     let (rows, total): (Vec<TypeRow>, i64) = listing.page(db, list, &asker).await?;

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Time,
     /// True or false.
     Flag,
+    /// Several whole numbers, of which one may equal the value; its SQL selects them. Not to be sorted by.
+    Among,
 }
 
 /// A field that filters and sort orders may name.
@@ -67,7 +69,7 @@ pub(crate) fn push_order(
 ) -> Result<(), Failure> {
     let (column, descending) = match &list.sort_field {
         None => (default.0, list.descending.unwrap_or(default.1)),
-        Some(name) => (find(fields, name, None)?.sql, list.descending.unwrap_or(false)),
+        Some(name) => (sortable(fields, name)?.sql, list.descending.unwrap_or(false)),
     };
     let direction = if descending { "DESC" } else { "ASC" };
     sql.push(format_args!(" ORDER BY {column} {direction}"));
@@ -76,6 +78,15 @@ pub(crate) fn push_order(
     }
     sql.push(" LIMIT ").push_bind(list.limit).push(" OFFSET ").push_bind(list.offset);
     Ok(())
+}
+
+/// The field that a list is asked to be sorted by.
+pub(super) fn sortable<'a>(fields: &'a [Field], name: &str) -> Result<&'a Field, Failure> {
+    let field = find(fields, name, None)?;
+    match field.kind {
+        Kind::Among => Err(Failure::invalid(format!("SortField: {} has no order", field.name))),
+        _ => Ok(field),
+    }
 }
 
 pub(super) fn find<'a>(
@@ -153,6 +164,11 @@ fn push_comparison(
             Operator::NotEqual => "IS NOT NULL",
             _ => return Err(refuse(comparison, "can be compared with NULL only by -eq and -ne")),
         };
+        if field.kind == Kind::Among {
+            let not = if test == "IS NULL" { "NOT " } else { "" };
+            sql.push(format_args!("{not}EXISTS ({})", field.sql));
+            return Ok(());
+        }
         sql.push(format_args!("{} {test}", field.sql));
         return Ok(());
     };
@@ -173,6 +189,9 @@ fn push_comparison(
     if ordered && matches!(field.kind, Kind::Guid | Kind::Flag) {
         return Err(refuse(comparison, "has no order; use -eq or -ne"));
     }
+    if field.kind == Kind::Among {
+        return push_among(sql, field, comparison, value);
+    }
     sql.push(format_args!("{} {symbol} ", field.sql));
     match field.kind {
         Kind::Number => sql.push_bind(
@@ -189,8 +208,26 @@ fn push_comparison(
         Kind::Flag => sql.push_bind(
             flag(value).ok_or_else(|| refuse(comparison, "is compared with neither true nor false"))?,
         ),
-        Kind::Text => sql,
+        Kind::Text | Kind::Among => sql,
     };
+    Ok(())
+}
+
+fn push_among(
+    sql: &mut QueryBuilder<Postgres>,
+    field: &Field,
+    comparison: &Comparison,
+    value: &str,
+) -> Result<(), Failure> {
+    let test = match comparison.operator {
+        Operator::Equal => "IN",
+        Operator::NotEqual => "NOT IN",
+        _ => return Err(refuse(comparison, "has no order; use -eq or -ne")),
+    };
+    let number: i64 =
+        value.trim().parse().map_err(|_| refuse(comparison, "is compared with no whole number"))?;
+    sql.push_bind(number);
+    sql.push(format_args!(" {test} ({})", field.sql));
     Ok(())
 }
 
@@ -258,6 +295,7 @@ mod tests {
         Field { name: "Name", sql: "name", kind: Kind::Text },
         Field { name: "Id", sql: "id", kind: Kind::Number },
         Field { name: "Seen", sql: "seen_at", kind: Kind::Time },
+        Field { name: "Part", sql: "SELECT n FROM parts", kind: Kind::Among },
     ];
 
     fn sql(filter: &str) -> Result<String, String> {
@@ -278,8 +316,20 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_may_equal() {
+        let where_ = |filter: &str| sql(filter).unwrap().replace("SELECT 1 WHERE true AND ", "");
+        assert_eq!(where_("part -eq 3"), "($1 IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -ne 3"), "($1 NOT IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -eq NULL"), "(NOT EXISTS (SELECT n FROM parts))");
+        assert!(sql("part -lt 3").unwrap_err().contains("has no order"));
+        assert!(sql("part -eq x").unwrap_err().contains("no whole number"));
+    }
+
+    #[test]
     fn refusals_name_field_and_place() {
-        assert!(sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen"));
+        assert!(
+            sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen, Part")
+        );
         assert!(
             sql("id -contains 1").unwrap_err().contains("Id is no text") || sql("id -contains 1").is_err()
         );

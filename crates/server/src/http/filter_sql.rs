@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Time,
     /// True or false.
     Flag,
+    /// Several whole numbers, of which one may equal the value; its SQL selects them. Not to be sorted by.
+    Among,
 }
 
 /// A field of a table in the source that filters and sort orders may name.
@@ -59,6 +61,15 @@ pub(crate) fn push_filter(
     push(sql, fields, &expression, asker)?;
     sql.push(")");
     Ok(())
+}
+
+/// The field that a list is asked to be sorted by.
+pub(super) fn sortable<'a>(fields: &'a [AnyField<'a>], name: &str) -> Result<&'a AnyField<'a>, Failure> {
+    let field = find(fields, name, None)?;
+    match field.kind {
+        Kind::Among => Err(Failure::invalid(format!("SortField: {} has no order", field.name))),
+        _ => Ok(field),
+    }
 }
 
 pub(super) fn find<'a>(
@@ -136,6 +147,11 @@ fn push_comparison(
             Operator::NotEqual => "IS NOT NULL",
             _ => return Err(refuse(comparison, "can be compared with NULL only by -eq and -ne")),
         };
+        if field.kind == Kind::Among {
+            let not = if test == "IS NULL" { "NOT " } else { "" };
+            sql.push(format_args!("{not}EXISTS ({})", field.sql));
+            return Ok(());
+        }
         sql.push(format_args!("{} {test}", field.sql));
         return Ok(());
     };
@@ -156,6 +172,9 @@ fn push_comparison(
     if ordered && matches!(field.kind, Kind::Guid | Kind::Flag) {
         return Err(refuse(comparison, "has no order; use -eq or -ne"));
     }
+    if field.kind == Kind::Among {
+        return push_among(sql, field, comparison, value);
+    }
     sql.push(format_args!("{} {symbol} ", field.sql));
     match field.kind {
         Kind::Number => sql.push_bind(
@@ -172,8 +191,26 @@ fn push_comparison(
         Kind::Flag => sql.push_bind(
             flag(value).ok_or_else(|| refuse(comparison, "is compared with neither true nor false"))?,
         ),
-        Kind::Text => sql,
+        Kind::Text | Kind::Among => sql,
     };
+    Ok(())
+}
+
+fn push_among(
+    sql: &mut QueryBuilder<Postgres>,
+    field: &AnyField<'_>,
+    comparison: &Comparison,
+    value: &str,
+) -> Result<(), Failure> {
+    let test = match comparison.operator {
+        Operator::Equal => "IN",
+        Operator::NotEqual => "NOT IN",
+        _ => return Err(refuse(comparison, "has no order; use -eq or -ne")),
+    };
+    let number: i64 =
+        value.trim().parse().map_err(|_| refuse(comparison, "is compared with no whole number"))?;
+    sql.push_bind(number);
+    sql.push(format_args!(" {test} ({})", field.sql));
     Ok(())
 }
 
@@ -241,6 +278,7 @@ mod tests {
         Field { name: "Name", sql: "name", kind: Kind::Text },
         Field { name: "Id", sql: "id", kind: Kind::Number },
         Field { name: "Seen", sql: "seen_at", kind: Kind::Time },
+        Field { name: "Part", sql: "SELECT n FROM parts", kind: Kind::Among },
     ];
 
     fn sql(filter: &str) -> Result<String, String> {
@@ -261,8 +299,20 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_may_equal() {
+        let where_ = |filter: &str| sql(filter).unwrap().replace("SELECT 1 WHERE true AND ", "");
+        assert_eq!(where_("part -eq 3"), "($1 IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -ne 3"), "($1 NOT IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -eq NULL"), "(NOT EXISTS (SELECT n FROM parts))");
+        assert!(sql("part -lt 3").unwrap_err().contains("has no order"));
+        assert!(sql("part -eq x").unwrap_err().contains("no whole number"));
+    }
+
+    #[test]
     fn refusals_name_field_and_place() {
-        assert!(sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen"));
+        assert!(
+            sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen, Part")
+        );
         assert!(
             sql("id -contains 1").unwrap_err().contains("Id is no text") || sql("id -contains 1").is_err()
         );

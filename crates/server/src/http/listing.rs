@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::filter_sql::{AnyField, Asker, Kind, find, push_filter};
+use super::filter_sql::{AnyField, Asker, Kind, push_filter, sortable};
 use super::list::{COUNT_BOUND, ListQuery};
 use super::places::{Place, STRIDE, Value};
 use super::problem::Failure;
@@ -130,7 +130,7 @@ impl<'a> Listing<'a> {
         let order = match &list.sort_field {
             None => self.order,
             Some(name) => {
-                let field = find(self.fields, name, None)?;
+                let field = sortable(self.fields, name)?;
                 Order { by: Column { sql: field.sql, kind: field.kind }, descending: false }
             }
         };
@@ -259,7 +259,7 @@ impl<'a> Listing<'a> {
 fn plain(column: Column<'_>) -> String {
     let kind = match column.kind {
         Kind::Text => "text",
-        Kind::Number => "bigint",
+        Kind::Number | Kind::Among => "bigint",
         Kind::Guid => "uuid",
         Kind::Time => "timestamptz",
         Kind::Flag => "boolean",
@@ -321,7 +321,7 @@ impl Walk<'_> {
 fn read(row: &PgRow, column: &str, kind: Kind) -> Result<Value, sqlx::Error> {
     let value = match kind {
         Kind::Text => row.try_get::<Option<String>, _>(column)?.map(Value::Text),
-        Kind::Number => row.try_get::<Option<i64>, _>(column)?.map(Value::Number),
+        Kind::Number | Kind::Among => row.try_get::<Option<i64>, _>(column)?.map(Value::Number),
         Kind::Guid => row.try_get::<Option<Uuid>, _>(column)?.map(Value::Guid),
         Kind::Time => row.try_get::<Option<DateTime<Utc>>, _>(column)?.map(Value::Time),
         Kind::Flag => row.try_get::<Option<bool>, _>(column)?.map(Value::Flag),

@@ -15,6 +15,8 @@ mod inventory;
 mod job_times;
 mod permissions;
 mod published_protocol;
+mod query_language;
+mod query_table;
 mod reference;
 mod renewal;
 mod retries;

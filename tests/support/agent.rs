@@ -44,7 +44,7 @@ pub fn registration(machine: &str, key: &PrivateKey, token: Option<&str>) -> Reg
         client_machine: machine.to_owned(),
         csr: Some(STANDARD.encode(request.der())),
         agent_id: String::new(),
-        capabilities: ["PEM", "PKCS12", "CCS"]
+        capabilities: ["PEM", "PKCS12", "JKS", "CCS"]
             .iter()
             .flat_map(|store| [capability(store, "Inventory"), capability(store, "Management")])
             .collect(),

@@ -48,7 +48,7 @@ impl Machine {
             machine.path("agent"),
             machine.path("token"),
         );
-        for kind in ["PEM", "PKCS12", "CCS"] {
+        for kind in ["PEM", "PKCS12", "JKS", "CCS"] {
             let prefix = machine.path("stores");
             configuration += &format!("[[stores]]\ntype = {kind:?}\npath_prefix = {prefix:?}\n");
             if !after_change.is_empty() {

@@ -82,6 +82,9 @@ pub enum Error {
     /// A PKCS#12 file was refused.
     #[error(transparent)]
     Pkcs12(#[from] Pkcs12Error),
+    /// A Java keystore was refused.
+    #[error(transparent)]
+    JavaKeystore(#[from] JavaKeystoreError),
     /// The certificate given for an authority may not sign others.
     #[error("certificate {thumbprint} cannot be an authority: {reason}")]
     AuthorityUnusable {
@@ -224,5 +227,93 @@ pub enum Pkcs12Error {
     Unwritable {
         /// What the library reported.
         reason: String,
+    },
+}
+
+/// Why a Java keystore (JKS) or one of its keys is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JavaKeystoreError {
+    /// More bytes than a keystore may have here.
+    #[error("Java keystore of {size} bytes is larger than the {limit} bytes allowed here")]
+    TooLarge {
+        /// Size in bytes.
+        size: usize,
+        /// Bound in bytes.
+        limit: usize,
+    },
+    /// More entries than a keystore may have here.
+    #[error("Java keystore with {found} entries has more than the {limit} allowed here")]
+    TooManyEntries {
+        /// Entries, as the file says.
+        found: usize,
+        /// Bound.
+        limit: usize,
+    },
+    /// The file is another kind of keystore.
+    #[error(
+        "this is a {kind} file and no Java keystore of type JKS; convert it, or use the type that it has"
+    )]
+    OtherKind {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A version of the format that is not read here.
+    #[error("Java keystore of version {version} is not supported, only version 2; convert it with keytool")]
+    Version {
+        /// The version.
+        version: u32,
+    },
+    /// Not the structure of a keystore.
+    #[error("not a Java keystore: byte {position}: {reason}")]
+    Malformed {
+        /// Place in the file, counted from zero.
+        position: usize,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The file ends before it should.
+    #[error("the Java keystore is cut short: {what} at byte {position} is not whole")]
+    Truncated {
+        /// Place in the file, counted from zero.
+        position: usize,
+        /// What should be there.
+        what: &'static str,
+    },
+    /// The digest is wrong and no key opens: most likely the password, though a file may be damaged in that way too.
+    #[error("wrong password for the Java keystore, or the file is damaged")]
+    WrongPassword,
+    /// The password opens a key of the file, and the digest over the whole file is wrong.
+    #[error("the Java keystore is damaged: the password opens its keys, and its digest is wrong")]
+    Damaged,
+    /// A key does not open with the password of the keystore.
+    #[error(
+        "the private key does not open with the password of the Java keystore; give both the same password"
+    )]
+    KeyPassword,
+    /// A key is protected in a way that is not read here.
+    #[error("the Java keystore has {what}, which is not supported")]
+    KeyProtection {
+        /// What is there.
+        what: String,
+    },
+    /// An entry has no certificate.
+    #[error("entry {alias:?} of the Java keystore has no certificate")]
+    NoCertificate {
+        /// The entry.
+        alias: String,
+    },
+    /// Two entries to be written have the same name.
+    #[error("two entries of one Java keystore cannot both be named {alias:?}")]
+    AliasTwice {
+        /// The name.
+        alias: String,
+    },
+    /// An entry cannot be written.
+    #[error("entry {alias:?} cannot be written into a Java keystore: {reason}")]
+    Unwritable {
+        /// The entry.
+        alias: String,
+        /// Why.
+        reason: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! Reads, makes and signs keys, certificates, requests, PKCS#12, PEM and revocation lists.
+//! Reads, makes and signs keys, certificates, requests, PKCS#12, Java keystores, PEM and revocation lists.
 //!
 //! Everything here is a function of bytes and time: there is no file, no network, no wall clock and no policy.
 //! What may be issued, to whom and for how long is decided by the server; where a certificate is kept is decided
@@ -11,6 +11,7 @@ mod der;
 pub mod encrypted_key;
 pub mod error;
 pub mod issuer;
+pub mod java_keystore;
 pub mod key;
 pub mod key_algorithm;
 pub mod name;
@@ -26,8 +27,9 @@ pub mod thumbprint;
 
 pub use alternative_name::SubjectAlternativeName;
 pub use certificate::Certificate;
-pub use error::{Error, NameError, Pkcs12Error};
+pub use error::{Error, JavaKeystoreError, NameError, Pkcs12Error};
 pub use issuer::{AuthorityProfile, ExtendedKeyUsage, Issuer, LeafProfile};
+pub use java_keystore::{EntryKey, JavaKeystore, JavaKeystoreEntry};
 pub use key::{PrivateKey, SubjectPublicKey};
 pub use key_algorithm::KeyAlgorithm;
 pub use name::DistinguishedName;

@@ -75,3 +75,26 @@ pub(crate) fn leaf(issuer: &Issuer, algorithm: KeyAlgorithm, names: &[&str]) -> 
     let key = PrivateKey::generate(algorithm).unwrap();
     (issuer.sign(&leaf_profile(names), &SubjectPublicKey::from(&key)).unwrap(), key)
 }
+
+/// Numbers that follow from a seed (SplitMix64), so that a failure can be repeated.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number below a bound.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+
+    /// Fewer bytes than a bound.
+    pub(crate) fn bytes(&mut self, bound: usize) -> Vec<u8> {
+        (0..self.below(bound)).map(|_| self.below(256) as u8).collect()
+    }
+}

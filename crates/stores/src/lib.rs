@@ -9,6 +9,7 @@ mod central_certificate_store;
 pub mod conformance;
 mod entry;
 pub mod error;
+mod java_keystore_file;
 pub mod open;
 mod paths;
 mod pem_file;

@@ -1,8 +1,8 @@
 //! The only list of drivers, and what each store type can do.
 
 use crate::{
-    CertificateStore, Error, Settings, central_certificate_store::CentralCertificateStore, pem_file::PemFile,
-    pkcs12_file::Pkcs12File,
+    CertificateStore, Error, Settings, central_certificate_store::CentralCertificateStore,
+    java_keystore_file::JavaKeystoreFile, pem_file::PemFile, pkcs12_file::Pkcs12File,
 };
 
 /// Whether a store type has, may have or must have something; the contract numbers them 0, 1 and 2.
@@ -34,7 +34,7 @@ pub enum Operation {
 pub struct Capability {
     /// Full name, for people.
     pub store_type: &'static str,
-    /// Short name: `PEM`, `PKCS12`, `CCS`. It stands in capabilities such as `CertStores.PEM.Inventory`.
+    /// Short name: `PEM`, `PKCS12`, `JKS`, `CCS`. It stands in capabilities such as `CertStores.PEM.Inventory`.
     pub short_name: &'static str,
     /// What can be done.
     pub operations: &'static [Operation],
@@ -73,6 +73,15 @@ pub const CAPABILITIES: &[Capability] = &[
         properties: &["encryption"],
     },
     Capability {
+        store_type: "Java keystore",
+        short_name: "JKS",
+        operations: EVERY_OPERATION,
+        private_key: Permission::Optional,
+        custom_alias: Permission::Optional,
+        store_password: Permission::Required,
+        properties: &[],
+    },
+    Capability {
         store_type: "IIS Central Certificate Store",
         short_name: "CCS",
         operations: EVERY_OPERATION,
@@ -96,6 +105,7 @@ pub fn open(store_type: &str, settings: Settings) -> Result<Box<dyn CertificateS
     match capability(store_type).map(|capability| capability.short_name) {
         Some("PEM") => Ok(Box::new(PemFile::open(settings)?)),
         Some("PKCS12") => Ok(Box::new(Pkcs12File::open(settings)?)),
+        Some("JKS") => Ok(Box::new(JavaKeystoreFile::open(settings))),
         Some("CCS") => Ok(Box::new(CentralCertificateStore::open(settings)?)),
         _ => {
             let known: Vec<&str> = CAPABILITIES.iter().map(|capability| capability.short_name).collect();
@@ -121,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_unknown_store_type_is_refused_with_the_known_ones() {
-        let refused = open("JKS", Settings::new("/nowhere/store")).err().unwrap().to_string();
-        assert!(refused.contains("JKS") && refused.contains("PEM, PKCS12, CCS"), "{refused}");
+        let refused = open("PKCS7", Settings::new("/nowhere/store")).err().unwrap().to_string();
+        assert!(refused.contains("PKCS7") && refused.contains("PEM, PKCS12, JKS, CCS"), "{refused}");
     }
 }

@@ -43,6 +43,11 @@ fn pkcs12_for_old_readers() {
 }
 
 #[test]
+fn java_keystore() {
+    run("JKS", "keystore.jks", &[]);
+}
+
+#[test]
 fn central_certificate_store() {
     run("CCS", "ccs", &[]);
 }

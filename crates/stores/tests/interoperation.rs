@@ -105,3 +105,20 @@ fn a_keystore_of_java_is_extended_and_java_still_reads_all_of_it() {
         "{said}"
     );
 }
+
+#[test]
+fn java_takes_every_kind_of_key_out_of_a_java_keystore() {
+    let scratch = TempDir::new().unwrap();
+    let path = scratch.path();
+    let settings =
+        Settings { password: Some(Secret::new("Secret1")), ..Settings::new(path.join("keystore.jks")) };
+    for kind in KINDS {
+        let new = Material::new().entry_with(kind, &[&format!("{kind}.example.test").replace(' ', "-")]);
+        open("JKS", settings.clone()).unwrap().add(new, Overwrite::Refuse).unwrap();
+    }
+    let source = ["-srckeystore", "keystore.jks", "-srcstoretype", "JKS", "-srcstorepass", "Secret1"];
+    let target = ["-destkeystore", "all.p12", "-deststoretype", "PKCS12", "-deststorepass", "Secret1"];
+    run(path, "keytool", &[&["-importkeystore", "-noprompt"][..], &source[..], &target[..]].concat());
+    let said = text(run(path, "openssl", &["pkcs12", "-in", "all.p12", "-nodes", "-passin", "pass:Secret1"]));
+    assert_eq!(said.matches("BEGIN PRIVATE KEY").count(), KINDS.len(), "{said}");
+}

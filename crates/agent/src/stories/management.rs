@@ -128,3 +128,39 @@ async fn removing_and_creating_can_be_repeated() {
     assert_eq!(text(&story.server.path("ran")), "ran\nran\n");
     assert!(!text(&story.path()).contains("CERTIFICATE"));
 }
+
+#[tokio::test]
+async fn a_java_keystore_is_made_and_filled_and_java_reads_it() {
+    let story = Story::begin(None).await;
+    let keystore = story.server.path("tls/keystore.jks");
+    let (certificate, key) = host_certificate(&authority(), "app.example.test");
+    let on_keystore = |work, password: &str| {
+        let mut job = story.job(work);
+        job.store.store_type = "JKS".to_owned();
+        job.store.path = keystore.to_str().unwrap().to_owned();
+        job.store.password = Some(Secret::new(password));
+        job
+    };
+    let jobs = [
+        on_keystore(add(&certificate, &key), "canary-password"),
+        on_keystore(Work::Inventory, "canary-password"),
+        on_keystore(Work::Inventory, "canary-wrong"),
+    ];
+    story.give(&jobs.each_ref());
+    let completions = story.run_until_reported(3).await;
+    assert_eq!(completions[0].outcome, Outcome::Success, "{}", completions[0].message);
+    assert_eq!(completions[1].outcome, Outcome::Success, "{}", completions[1].message);
+    assert_eq!(completions[2].outcome, Outcome::Failure, "{}", completions[2].message);
+    assert!(completions[2].message.contains("wrong password"), "{}", completions[2].message);
+    assert!(!completions.iter().any(|completion| completion.message.contains("canary")));
+    let page = story.pages().remove(0);
+    assert_eq!((page.entries.len(), page.entries[0].alias.as_str()), (1, "app.example.test"));
+    let listed = std::process::Command::new("keytool")
+        .args(["-list", "-storetype", "JKS", "-storepass", "canary-password", "-keystore"])
+        .arg(&keystore)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(listed.stdout).unwrap();
+    assert!(said.contains("app.example.test,") && said.contains("PrivateKeyEntry"), "{said}");
+}

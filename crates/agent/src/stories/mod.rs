@@ -83,8 +83,8 @@ struct Story {
 }
 
 impl Story {
-    /// An agent that may use PEM stores below `tls/`, with a command after a change where one is given, and the
-    /// Central Certificate Store `share`.
+    /// An agent that may use PEM stores below `tls/`, with a command after a change where one is given, Java keystores
+    /// there, and the Central Certificate Store `share`.
     async fn begin(command: Option<&str>) -> Self {
         let door = Arc::new(Door::default());
         let server = ScriptedServer::start({
@@ -98,7 +98,9 @@ impl Story {
             format!("after_change = {{ command = ['/bin/sh', '-c', \"\"\"{script}\"\"\"] }}")
         });
         let lines = format!(
-            "[[stores]]\ntype = 'PEM'\npath_prefix = '{}'\n{after}\n[[stores]]\ntype = 'CCS'\npath = '{}'\n",
+            "[[stores]]\ntype = 'PEM'\npath_prefix = '{}'\n{after}\n[[stores]]\ntype = 'JKS'\npath_prefix = '{}'\n\
+             [[stores]]\ntype = 'CCS'\npath = '{}'\n",
+            server.path("tls").display(),
             server.path("tls").display(),
             server.path("share").display(),
         );

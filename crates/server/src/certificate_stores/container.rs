@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::certificate_stores::{Container, CreateContainer};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::PgConnection;
 
 use super::error::Error;
+use super::list::visible;
 use super::queries;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::{Principal, audit, permission};
 
 pub(super) const FIELDS: &[Field] = &[
@@ -16,7 +18,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "Name", sql: "c.name", kind: Kind::Text },
     Field { name: "CertStoreType", sql: "c.store_type", kind: Kind::Number },
 ];
-const FROM: &str = " FROM containers c WHERE true";
 
 /// One page of the containers that the caller may see, by name.
 pub(super) async fn list(
@@ -26,21 +27,17 @@ pub(super) async fn list(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Container>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!(
-        "-- name: containers\nSELECT c.id, c.name, c.store_type,
-            (SELECT count(*) FROM certificate_stores s WHERE s.container_id = c.id){FROM}"
-    ));
-    push_visible(&mut page, caller);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("c.name", false), "c.id")?;
-    let rows: Vec<(i64, String, i32, i64)> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_containers\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_visible(&mut count, caller);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let listing = Listing {
+        name: "containers",
+        columns: "c.id, c.name, c.store_type,
+            (SELECT count(*) FROM certificate_stores s WHERE s.container_id = c.id)",
+        from: " FROM containers c WHERE true",
+        fields: FIELDS,
+        order: Order { by: Column { sql: "c.name", kind: Kind::Text }, descending: false },
+        key: Column { sql: "c.id", kind: Kind::Number },
+        narrow: visible(caller, "c.id"),
+    };
+    let (rows, total): (Vec<(i64, String, i32, i64)>, i64) = listing.page(db, list, &asker).await?;
     let containers = rows.into_iter().map(|(id, name, cert_store_type, store_count)| Container {
         id,
         name,
@@ -48,12 +45,6 @@ pub(super) async fn list(
         store_count,
     });
     Ok((containers.collect(), total))
-}
-
-fn push_visible(sql: &mut QueryBuilder<Postgres>, caller: &Principal) {
-    if !caller.permits(permission::STORES_READ) {
-        sql.push(" AND c.id = ANY(").push_bind(caller.scopes(permission::STORES_READ)).push(")");
-    }
 }
 
 /// Makes a container.

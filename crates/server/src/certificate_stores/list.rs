@@ -14,8 +14,9 @@ use sqlx::{FromRow, PgConnection, QueryBuilder};
 use super::error::Error;
 use super::queries;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
+use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::listing::{Column, Listing, Narrow, Order};
 use crate::security::{Principal, permission};
 
 const COLUMNS: &str = "s.id, s.agent_id, s.client_machine, s.store_path, s.store_type, s.container_id,
@@ -91,25 +92,25 @@ pub(super) async fn stores(
     now: DateTime<Utc>,
 ) -> Result<(Vec<CertificateStore>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: stores\nSELECT {COLUMNS}{FROM}"));
-    push_visible(&mut page, caller);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("s.client_machine", false), "s.id")?;
-    let rows: Vec<StoreListRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::new(format!("-- name: count_stores\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_visible(&mut count, caller);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let listing = Listing {
+        name: "stores",
+        columns: COLUMNS,
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: Column { sql: "s.client_machine", kind: Kind::Text }, descending: false },
+        key: Column { sql: "s.id", kind: Kind::Guid },
+        narrow: visible(caller, "s.container_id"),
+    };
+    let (rows, total): (Vec<StoreListRow>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(CertificateStore::from).collect(), total))
 }
 
 /// Narrows to the containers that the caller may read.
-fn push_visible(sql: &mut QueryBuilder<sqlx::Postgres>, caller: &Principal) {
-    if !caller.permits(permission::STORES_READ) {
-        sql.push(" AND s.container_id = ANY(").push_bind(caller.scopes(permission::STORES_READ)).push(")");
+pub(super) fn visible<'a>(caller: &Principal, container: &'static str) -> Vec<Narrow<'a>> {
+    if caller.permits(permission::STORES_READ) {
+        return Vec::new();
     }
+    vec![Narrow::Among(container, caller.scopes(permission::STORES_READ))]
 }
 
 /// One store as it was just made.

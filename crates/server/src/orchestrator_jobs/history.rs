@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use sealift_protocol::operator::orchestrator_jobs::{JobHistoryRow, JobStep, ScheduledJob};
 use sealift_protocol::operator::schedule::Schedule;
 use sealift_protocol::{AgentId, JobId, StoreId, Timestamp};
-use sqlx::{FromRow, PgConnection, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::Principal;
 use crate::security::permission;
 
@@ -27,6 +28,8 @@ const ATTEMPTS: &str = " FROM (
 
 const JOB_TYPE: &str =
     "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' ELSE 'Reenrollment' END";
+
+const HISTORY_KEY: Column = Column { sql: "id", kind: Kind::Number };
 
 pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "JobHistoryId", sql: "id", kind: Kind::Number },
@@ -110,35 +113,24 @@ pub(super) async fn job_history(
     now: DateTime<Utc>,
 ) -> Result<(Vec<JobHistoryRow>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
-    let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!(
-        "-- name: job_history\nSELECT id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result,
-            scheduled, run_at, requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine,
-            store_path, message, error_code{ATTEMPTS}"
-    ));
-    push_filter(&mut page, HISTORY_FIELDS, filter, &asker)?;
-    push_order(&mut page, HISTORY_FIELDS, list, ("id", true), "id")?;
-    let rows: Vec<AttemptRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_job_history\nSELECT count(*) FROM (SELECT 1{ATTEMPTS}"));
-    push_filter(&mut count, HISTORY_FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = match page_tells_total(list, rows.len()) {
-        Some(total) => total,
-        None => count.build_query_scalar().fetch_one(&mut *db).await?,
+    let columns = format!(
+        "id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result, scheduled, run_at,
+            requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, message,
+            error_code"
+    );
+    let listing = Listing {
+        name: "job_history",
+        columns: &columns,
+        from: ATTEMPTS,
+        fields: HISTORY_FIELDS,
+        order: Order { by: HISTORY_KEY, descending: true },
+        key: HISTORY_KEY,
+        narrow: Vec::new(),
     };
+    let asker = Asker { name: caller.name(), now };
+    let (rows, total): (Vec<AttemptRow>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(JobHistoryRow::from).collect(), total))
 }
-
-/// A first page that is not full has them all: no need to count.
-fn page_tells_total(list: &ListQuery, rows: usize) -> Option<i64> {
-    let rows = i64::try_from(rows).ok()?;
-    let told = rows < list.limit && (list.offset == 0 || rows > 0);
-    told.then_some(list.offset + rows)
-}
-
-const LIVING: &str = " FROM jobs WHERE true";
 
 pub(super) const SCHEDULED_FIELDS: &[Field] = &[
     Field { name: "Id", sql: "id", kind: Kind::Guid },
@@ -207,29 +199,25 @@ pub(super) async fn scheduled_jobs(
     now: DateTime<Utc>,
 ) -> Result<(Vec<ScheduledJob>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
-    let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut inner = QueryBuilder::new(format!(
-        "-- name: scheduled_jobs\nSELECT page.*, agents.status AS agent_status, agents.last_seen_at,
-            (SELECT other.id FROM jobs AS other WHERE other.agent_id = page.agent_id
-                AND other.store_id = page.store_id AND other.id <> page.id AND other.state IN (2, 5) LIMIT 1) AS behind
-         FROM (SELECT id, agent_id, store_id, client_machine, store_path, {JOB_TYPE} AS job_type, state, attempt,
-            scheduled, run_at, retry_at, requested_at, agent_machine{LIVING}"
-    ));
-    push_filter(&mut inner, SCHEDULED_FIELDS, filter, &asker)?;
-    push_order(&mut inner, SCHEDULED_FIELDS, list, ("id", false), "id")?;
-    inner.push(") AS page LEFT JOIN agents ON agents.id = page.agent_id ORDER BY page.id");
-    let rows: Vec<LivingRow> = inner.build_query_as().fetch_all(&mut *db).await?;
-    let total = match page_tells_total(list, rows.len()) {
-        Some(total) => total,
-        None => {
-            let mut count =
-                QueryBuilder::new(format!("-- name: count_jobs\nSELECT count(*) FROM (SELECT 1{LIVING}"));
-            push_filter(&mut count, SCHEDULED_FIELDS, filter, &asker)?;
-            count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-            count.build_query_scalar().fetch_one(&mut *db).await?
-        }
+    let columns = format!(
+        "id, client_machine, store_path, {JOB_TYPE} AS job_type, state, attempt, scheduled, run_at, retry_at,
+            requested_at, agent_machine, (SELECT a.status FROM agents a WHERE a.id = jobs.agent_id) AS agent_status,
+            (SELECT a.last_seen_at FROM agents a WHERE a.id = jobs.agent_id) AS last_seen_at,
+            (SELECT other.id FROM jobs AS other WHERE other.agent_id = jobs.agent_id
+                AND other.store_id = jobs.store_id AND other.id <> jobs.id AND other.state IN (2, 5) LIMIT 1) AS behind"
+    );
+    let key = Column { sql: "id", kind: Kind::Guid };
+    let listing = Listing {
+        name: "scheduled_jobs",
+        columns: &columns,
+        from: " FROM jobs WHERE true",
+        fields: SCHEDULED_FIELDS,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
     };
+    let asker = Asker { name: caller.name(), now };
+    let (rows, total): (Vec<LivingRow>, i64) = listing.page(db, list, &asker).await?;
     let jobs = rows
         .into_iter()
         .map(|row| ScheduledJob {

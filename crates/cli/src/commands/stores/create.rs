@@ -26,7 +26,7 @@ pub(in crate::commands) struct Create {
     /// Where it is on that machine
     #[arg(long, value_name = "PATH")]
     path: String,
-    /// Short name of its store type, such as PEM, PKCS12 or CCS
+    /// Short name of its store type, such as PEM, PKCS12, JKS or CCS
     #[arg(long = "type", value_name = "TYPE")]
     store_type: String,
     /// A property of the store type; can be given several times

@@ -10,9 +10,9 @@ CREATE TABLE jobs (
     id             uuid        PRIMARY KEY, -- version 7, so inserts stay at the index's right edge
     request_id     uuid        NOT NULL, -- the call that made it; the same for all its jobs
     agent_id       uuid        NOT NULL, -- who is to run it; no foreign key, it would cost each insert a row lock
-    store_id       uuid        NOT NULL, -- the store it works on
-    job_type       smallint    NOT NULL CHECK (job_type IN (1, 2, 3)), -- 1 inventory, 2 management, 3 reenrollment
-    operation      smallint    NOT NULL CHECK (operation BETWEEN 1 AND 4), -- 1 inventory, 2 add, 3 remove, 4 create
+    store_id       uuid        NOT NULL, -- the store it works on; a discovery works on none and has its own id here
+    job_type       smallint    NOT NULL CHECK (job_type BETWEEN 1 AND 4), -- 1 inventory, 2 management, 3 reenrollment, 4 discovery
+    operation      smallint    NOT NULL CHECK (operation IN (1, 2, 3, 4, 6, 7)), -- 1 inventory, 2 add, 3 remove, 4 create, 6 reenrollment, 7 discovery
     state          smallint    NOT NULL CHECK (state IN (1, 2, 5)), -- 1 waiting, 2 in process, 5 waiting for its next attempt
     attempt        smallint    NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND max_attempts), -- attempts begun
     max_attempts   smallint    NOT NULL CHECK (max_attempts BETWEEN 1 AND 100), -- the last one is final

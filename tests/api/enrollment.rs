@@ -28,11 +28,6 @@ pub(crate) async fn enroll_as(
     client.send(request.header("x-keyfactor-api-version", version).json(body)).await
 }
 
-/// Sends a `PUT`.
-pub(crate) async fn put(client: &Client, path: &str, body: &Value) -> Answer {
-    client.send(client.request(Method::PUT, path).json(body)).await
-}
-
 /// The id of a template by its short name.
 pub(crate) async fn template_id(client: &Client, name: &str) -> i64 {
     let rows = client.query("/Templates", &format!("CommonName -eq \"{name}\"")).await.ok();
@@ -176,7 +171,7 @@ async fn a_pfx_is_what_was_asked_for() {
     let role = admin.post("/Security/Roles", &role).await.ok();
     let id = template_id(admin, "TLSServerClient").await;
     let fields = json!({"Id": id, "EnrollmentFields": [{"Name": "Zone", "DataType": 2, "Options": ["Inside", "Outside"]}]});
-    put(admin, "/Templates", &fields).await.ok();
+    admin.put("/Templates", &fields).await.ok();
     let body = subject(
         json!({"Template": "", "EnrollmentPatternId": id, "KeyType": "RSA", "KeyLength": 3072,
         "UseLegacyEncryption": true, "CustomFriendlyName": "shop", "Password": null, "Metadata": {"Owner": "web"},
@@ -396,7 +391,7 @@ async fn contexts_settings_and_patterns_say_what_may_be_enrolled() {
         administrators["Roles"][0]["Name"].as_str().or_else(|| administrators["Roles"][0].as_str()).unwrap();
     let mut change = change;
     change["AllowedRequesters"] = json!([role]);
-    put(admin, "/Templates", &change).await.ok();
+    admin.put("/Templates", &change).await.ok();
     let names = |context: Value| -> Vec<String> {
         context["Templates"]
             .as_array()

@@ -18,9 +18,9 @@ const PEM_INVENTORY: &str = "a809ce1f-1eea-4738-a38e-15708c89c981";
 const PEM_MANAGEMENT: &str = "1d411b36-ae72-433f-9f3f-8593e836a1af";
 
 /// An agent of the published protocol with a client certificate.
-struct PublishedAgent {
-    id: String,
-    machine: String,
+pub(crate) struct PublishedAgent {
+    pub(crate) id: String,
+    pub(crate) machine: String,
     token: String,
     capabilities: Value,
     http: reqwest::Client,
@@ -48,7 +48,7 @@ async fn send(http: &reqwest::Client, door: &str, path: &str, body: &Value) -> (
 
 impl PublishedAgent {
     /// First enrollment: pending, approved, then the second registration over the new certificate.
-    async fn enroll(server: &TestServer, machine: &str, capabilities: Value) -> Self {
+    pub(crate) async fn enroll(server: &TestServer, machine: &str, capabilities: Value) -> Self {
         let door = server.ready.agent_url.clone();
         let anonymous = http(&server.ready.ca_file, None);
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
@@ -77,7 +77,7 @@ impl PublishedAgent {
     }
 
     /// One `Register` of a pass; answers the list.
-    async fn register(&mut self) -> Vec<Value> {
+    pub(crate) async fn register(&mut self) -> Vec<Value> {
         let request = registration(&self.machine, Value::Null, &self.id, &self.capabilities);
         let (status, answer) = send(&self.http, &self.door, "Session/Register", &request).await;
         assert_eq!((status, &answer["Result"]["Status"]), (StatusCode::OK, &json!(1)), "{answer}");
@@ -87,7 +87,7 @@ impl PublishedAgent {
         session["Jobs"].as_array().unwrap().clone()
     }
 
-    async fn configure(&self, job: &Value) -> Value {
+    pub(crate) async fn configure(&self, job: &Value) -> Value {
         let endpoint = job["ConfigurationEndpoint"].as_str().unwrap();
         let (status, answer) = self.call(endpoint, json!({"JobId": job["JobId"]})).await;
         assert_eq!(status, StatusCode::OK);

@@ -64,7 +64,7 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
 async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
     let id = super::enrollment::template_id(admin, "TLSServerClient").await;
     let approval = |wanted: bool| json!({"Id": id, "RequiresApproval": wanted});
-    super::enrollment::put(admin, "/Templates", &approval(true)).await.ok();
+    admin.put("/Templates", &approval(true)).await.ok();
     let (mut requests, mut instance) = (Vec::new(), String::new());
     for _ in 0..3 {
         let body = json!({"Subject": "CN=wait.example.test", "Template": "TLSServerClient"});
@@ -72,7 +72,7 @@ async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
         requests.push(answer["CertificateInformation"]["KeyfactorRequestId"].clone());
         instance = answer["CertificateInformation"]["WorkflowInstanceId"].as_str().unwrap().to_owned();
     }
-    super::enrollment::put(admin, "/Templates", &approval(false)).await.ok();
+    admin.put("/Templates", &approval(false)).await.ok();
     (requests, instance)
 }
 
@@ -86,6 +86,15 @@ async fn every_example_works_as_it_stands() {
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let other = RawAgent::enroll(&server, "web2.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
+    let able = ["CertStores.PEM.Management", "CertStores.PEM.Reenrollment", "CertStores.PEM.Discovery"];
+    let able = RawAgent::enroll_with(&server, "web3.example.test", &able).await;
+    let made = async |path: &str, body: Value| admin.post(path, &body).await.ok();
+    let login = json!({"Name": "iis0.example.test", "ServerType": 105, "UseSSL": true,
+        "Username": {"SecretValue": "deployer"}, "Password": {"SecretValue": "a-password"}});
+    let server_entry = made("/CertificateStores/Server", login).await["Id"].to_string();
+    let container = made("/CertificateStoreContainers", json!({"Name": "Web farm"})).await["Id"].to_string();
+    let store_type = json!({"Name": "A type", "ShortName": "TYPE"});
+    let store_type = made("/CertificateStoreTypes", store_type).await["StoreType"].to_string();
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
     let other_certificate = enroll(admin, &["www.example.test"]).await;
     let template = super::enrollment::template_id(admin, "TLSServer").await;
@@ -107,6 +116,13 @@ async fn every_example_works_as_it_stands() {
         ("{{agent}}", agent.id.clone()),
         ("{{other_agent}}", other.id.clone()),
         ("{{store}}", store),
+        ("{{other_store}}", agent.store(&server, 2, "/etc/tls/other.pem").await),
+        ("{{password_store}}", agent.store(&server, 102, "/etc/tls/site.p12").await),
+        ("{{able_store}}", able.store(&server, 2, "/etc/tls/able.pem").await),
+        ("{{able_agent}}", able.id.clone()),
+        ("{{container}}", container),
+        ("{{store_type}}", store_type),
+        ("{{server}}", server_entry),
         ("{{alias}}", "A".repeat(40)),
     ];
     // What is revoked or shut out by an example comes last.

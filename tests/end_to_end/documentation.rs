@@ -172,7 +172,7 @@ async fn every_operation_that_is_listed_answers() {
     let token = admin.post("/Security/ApiTokens", &token).await.ok()["Id"].clone();
     let collection = json!({"Name": "Shop", "Query": "IssuedCN -startswith \"shop.\""});
     let collection = admin.post("/CertificateCollections", &collection).await.ok()["Id"].clone();
-    admin.post("/Applications", &json!({"Name": "Web farm"})).await.ok();
+    let container = admin.post("/Applications", &json!({"Name": "Web farm"})).await.ok()["Id"].clone();
 
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
@@ -185,6 +185,7 @@ async fn every_operation_that_is_listed_answers() {
         "Certificates" => certificate.to_string(),
         "CertificateCollections" => text(&collection),
         "CertificateStores" => store.clone(),
+        "CertificateStoreContainers" | "Applications" => text(&container),
         "CertificateStoreTypes" => if path.contains("Name") { "PEM" } else { "2" }.to_owned(),
         "OrchestratorJobs" => text(&job),
         "Security" => text(&role),

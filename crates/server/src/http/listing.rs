@@ -19,7 +19,7 @@ use super::places::{Place, STRIDE, Value};
 use super::problem::Failure;
 
 /// Rows that are skipped by counting; beyond it, places are found first.
-const SKIPPED: i64 = 2 * STRIDE;
+const SKIPPED: i64 = STRIDE;
 
 /// What a list is made of. All texts are SQL of our own.
 pub(crate) struct Listing<'a> {

@@ -27,7 +27,8 @@ const ATTEMPTS: &str = " FROM (
 ) AS attempts WHERE true";
 
 const JOB_TYPE: &str =
-    "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' ELSE 'Reenrollment' END";
+    "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' WHEN 3 THEN 'Reenrollment'
+    ELSE 'Discovery' END";
 
 const HISTORY_KEY: Column = Column { sql: "id", kind: Kind::Number };
 

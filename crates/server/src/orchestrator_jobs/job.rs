@@ -14,6 +14,10 @@ pub(crate) enum JobType {
     Inventory = 1,
     /// Changes a store.
     Management = 2,
+    /// Makes a key in a store and a request for it.
+    Reenrollment = 3,
+    /// Looks for stores.
+    Discovery = 4,
 }
 
 /// What a job does to its store; the numbers are the agent protocol's (chapter 9.1).
@@ -28,11 +32,15 @@ pub(crate) enum Operation {
     Remove = 3,
     /// Makes it.
     Create = 4,
+    /// Makes a key in it, and has it certified.
+    Reenrollment = 6,
+    /// Looks for stores.
+    Discovery = 7,
 }
 
 impl Operation {
     pub(crate) fn from_number(number: i16) -> Option<Self> {
-        [Self::Inventory, Self::Add, Self::Remove, Self::Create]
+        [Self::Inventory, Self::Add, Self::Remove, Self::Create, Self::Reenrollment, Self::Discovery]
             .into_iter()
             .find(|known| *known as i16 == number)
     }
@@ -40,7 +48,9 @@ impl Operation {
     pub(crate) const fn job_type(self) -> JobType {
         match self {
             Self::Inventory => JobType::Inventory,
-            _ => JobType::Management,
+            Self::Add | Self::Remove | Self::Create => JobType::Management,
+            Self::Reenrollment => JobType::Reenrollment,
+            Self::Discovery => JobType::Discovery,
         }
     }
 }

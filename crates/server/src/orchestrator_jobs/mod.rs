@@ -8,6 +8,8 @@
 //! | 2 in process | its agent beginning anew without knowing of it | 1, and a history row *completed, will retry* |
 //! | 5 will retry | `retry_at` | 1, at its old place in the queue |
 //!
+//! A reenrollment waits until the agents' door can hand it out: no statement leases operation 6.
+//!
 //! Jobs of one store run one at a time and in order, so that an older certificate never lands after a newer
 //! one. Every change of state is one statement that names the state and the lease token it expects.
 
@@ -26,8 +28,9 @@ pub(crate) use dispatch::{Dispatch, Look};
 pub(crate) use error::Error;
 pub(crate) use job::{Cause, JobType, NewJob, Operation, inventory_after};
 pub(crate) use leases::{
-    Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease,
+    Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease, live_discovery,
     live_inventory_lease, lost_the_race, mark_inventoried, next_due, record_steps, renew, schedule,
+    unfinished, withdraw,
 };
 pub(crate) use recurrence::{When, next_after, when};
 pub(crate) use routes::endpoints;

@@ -36,7 +36,7 @@ COMMENT ON TABLE enrollment_requests IS 'Every enrollment: those issued at once,
 CREATE UNIQUE INDEX enrollment_requests_instance ON enrollment_requests (instance_id);
 CREATE INDEX enrollment_requests_certificate ON enrollment_requests (certificate_id) WHERE certificate_id IS NOT NULL;
 CREATE INDEX enrollment_requests_undecided ON enrollment_requests (id) WHERE state <> 1;
-CREATE INDEX enrollment_requests_requester ON enrollment_requests (lower(requester), id);
+CREATE INDEX enrollment_requests_requester ON enrollment_requests (requester, id);
 
 -- owner: enrollment
 CREATE TABLE enrollment_deliveries (

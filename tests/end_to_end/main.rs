@@ -13,4 +13,5 @@ mod kills_of_agents;
 mod kills_of_approvals;
 mod kills_of_servers;
 mod python_clients;
+mod schemathesis;
 mod whole_way;

@@ -7,6 +7,7 @@ pub mod agents;
 pub mod authority;
 pub mod certificate_stores;
 pub mod certificates;
+pub mod custom_jobs;
 pub mod enrollment;
 pub mod orchestrator_jobs;
 pub mod schedule;

@@ -22,7 +22,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "LogicalName", sql: "a.name", kind: FieldKind::Text },
     Field { name: "AllowedEnrollmentTypes", sql: "a.enrollment_types", kind: FieldKind::Number },
 ];
-const ID: Column = Column { sql: "a.id", kind: FieldKind::Number };
+const FROM: &str = " FROM authorities a WHERE true";
 /// Type of an authority that is reached by HTTPS, the nearer of the contract's two.
 const HTTPS: i32 = 1;
 /// Key retention of an authority: the templates decide.
@@ -38,18 +38,19 @@ pub(super) async fn list(
 ) -> Result<(Vec<wire::CertificateAuthority>, i64), Failure> {
     caller.require(permission::PKI_READ)?;
     let asker = Asker { name: caller.name(), now };
+    let key = Column { sql: "a.id", kind: FieldKind::Number };
     let listing = Listing {
-        name: "certificate_authorities",
+        name: "authority_page",
         columns: "a.id",
-        from: " FROM authorities a WHERE true",
+        from: FROM,
         fields: FIELDS,
-        order: Order { by: ID, descending: false },
-        key: ID,
+        order: Order { by: key, descending: false },
+        key,
         narrow: Vec::new(),
     };
-    let (rows, total): (Vec<(i64,)>, i64) = listing.page(db, list, &asker).await?;
+    let (ids, total): (Vec<(i64,)>, i64) = listing.page(&mut *db, list, &asker).await?;
     let mut settings = all_settings(db).await?;
-    let answers = rows.iter().filter_map(|(id,)| {
+    let answers = ids.iter().filter_map(|(id,)| {
         let held = authority.by_id(*id)?;
         Some(authority.answered(held, settings.remove(id)?))
     });

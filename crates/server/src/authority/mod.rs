@@ -214,9 +214,11 @@ async fn check_roles(db: &mut PgConnection, member: &str, names: &[String]) -> R
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
         Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list))
-            .summary("The newest revocation list of an authority (DER)."),
+            .summary("The newest revocation list of an authority (DER).")
+            .answers_file("application/pkix-crl"),
         Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root))
-            .summary("The root that clients and agents must trust (PEM)."),
+            .summary("The root that clients and agents must trust (PEM).")
+            .answers_file("application/x-pem-file"),
     ];
     endpoints.extend(template_endpoints());
     endpoints.extend(authority_endpoints());

@@ -35,7 +35,6 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 /// As [`status`] says it.
 const STATUS: &str = "(CASE r.state WHEN 5 THEN 2 WHEN 3 THEN 5 ELSE 4 END)";
-const ID: Column = Column { sql: "r.id", kind: Kind::Number };
 const COLUMNS: &str =
     "r.id, r.instance_id, r.state, r.requester, r.subject, r.submitted_at, r.decided_at, r.comment";
 const FROM: &str = " FROM enrollment_requests r WHERE true";
@@ -77,21 +76,23 @@ pub(super) async fn list(
         Whose::Assigned => permission::INSTANCES_READ_ASSIGNED,
     })?;
     let asker = Asker { name: caller.name(), now };
+    let narrow = match whose {
+        Whose::All => Vec::new(),
+        Whose::Mine => vec![Narrow::Is("r.requester", caller.name().to_owned())],
+        Whose::Assigned if caller.permits(permission::WORKFLOW_PARTICIPATE) => {
+            vec![Narrow::Holds("r.state = 5")]
+        }
+        Whose::Assigned => vec![Narrow::Holds("false")],
+    };
+    let key = Column { sql: "r.id", kind: Kind::Number };
     let listing = Listing {
         name: "instances",
         columns: COLUMNS,
         from: FROM,
         fields: FIELDS,
-        order: Order { by: ID, descending: true },
-        key: ID,
-        narrow: match whose {
-            Whose::All => Vec::new(),
-            Whose::Mine => vec![Narrow::Matches("Initiator -eq \"%ME%\"")],
-            Whose::Assigned if caller.permits(permission::WORKFLOW_PARTICIPATE) => {
-                vec![Narrow::Holds("r.state = 5")]
-            }
-            Whose::Assigned => vec![Narrow::Holds("false")],
-        },
+        order: Order { by: key, descending: true },
+        key,
+        narrow,
     };
     let (rows, total): (Vec<Row>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(answered).collect(), total))

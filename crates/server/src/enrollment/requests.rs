@@ -30,7 +30,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "Template", sql: "t.display_name", kind: Kind::Text },
     Field { name: "State", sql: "r.state", kind: Kind::Number },
 ];
-const ID: Column = Column { sql: "r.id", kind: Kind::Number };
 const COLUMNS: &str =
     "r.id, r.common_name, r.subject, r.submitted_at, r.requester, r.state, r.metadata, r.authority_id,
     t.display_name AS template, r.comment, r.key_bits, r.curve, r.names";
@@ -53,6 +52,9 @@ struct Row {
     names: Value,
 }
 
+/// What requests are sorted by.
+const KEY: Column = Column { sql: "r.id", kind: Kind::Number };
+
 /// One page of the requests in a state, the newest first.
 pub(super) async fn list(
     db: &mut PgConnection,
@@ -69,8 +71,8 @@ pub(super) async fn list(
         columns: COLUMNS,
         from: FROM,
         fields: FIELDS,
-        order: Order { by: ID, descending: true },
-        key: ID,
+        order: Order { by: KEY, descending: true },
+        key: KEY,
         narrow: vec![Narrow::Among("r.state", vec![state.into()])],
     };
     let (rows, total): (Vec<Row>, i64) = listing.page(db, list, &asker).await?;

@@ -29,7 +29,7 @@ pub(crate) const FIELDS: &[Field] = &[
     Field { name: "RequiresApproval", sql: "t.requires_approval", kind: Kind::Flag },
     Field { name: "AllowedEnrollmentTypes", sql: "t.enrollment_types", kind: Kind::Number },
 ];
-const ID: Column = Column { sql: "t.id", kind: Kind::Number };
+const FROM: &str = " FROM templates t WHERE true";
 /// Manageability of a template whose settings may all be changed here.
 const MANAGEABLE: i32 = 3;
 /// Names of extended key usages that people know.
@@ -48,17 +48,18 @@ pub(crate) async fn page(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Template>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
+    let key = Column { sql: "t.id", kind: Kind::Number };
     let listing = Listing {
-        name: "templates",
+        name: "template_page",
         columns: "t.id",
-        from: " FROM templates t WHERE true",
+        from: FROM,
         fields: FIELDS,
-        order: Order { by: ID, descending: false },
-        key: ID,
+        order: Order { by: key, descending: false },
+        key,
         narrow: Vec::new(),
     };
-    let (rows, total): (Vec<(i64,)>, i64) = listing.page(db, list, &asker).await?;
-    let ids: Vec<i64> = rows.into_iter().map(|(id,)| id).collect();
+    let (ids, total): (Vec<(i64,)>, i64) = listing.page(&mut *db, list, &asker).await?;
+    let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
     let mut templates = all(db, Some(&ids)).await?;
     templates.sort_by_key(|template| ids.iter().position(|id| *id == template.id));
     Ok((templates, total))

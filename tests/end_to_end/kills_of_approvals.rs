@@ -44,7 +44,7 @@ async fn a_server_killed_while_it_approves_issues_one_certificate_or_none() {
     let templates = scene.admin.query("/Templates", "CommonName -eq \"TLSServer\"").await.ok();
     let strict = json!({"Id": templates[0]["Id"], "RequiresApproval": true});
     scene.admin.put("/Templates", &strict).await.ok();
-    let kills = random::times(15);
+    let kills = random::times(10);
     let (mut struck, mut round, mut issued_by_the_dead) = (0, 0, 0);
     while struck < kills {
         round += 1;

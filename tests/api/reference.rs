@@ -64,7 +64,7 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
 async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
     let id = super::enrollment::template_id(admin, "TLSServerClient").await;
     let approval = |wanted: bool| json!({"Id": id, "RequiresApproval": wanted});
-    super::enrollment::put(admin, "/Templates", &approval(true)).await.ok();
+    admin.put("/Templates", &approval(true)).await.ok();
     let (mut requests, mut instance) = (Vec::new(), String::new());
     for _ in 0..3 {
         let body = json!({"Subject": "CN=wait.example.test", "Template": "TLSServerClient"});
@@ -72,7 +72,7 @@ async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
         requests.push(answer["CertificateInformation"]["KeyfactorRequestId"].clone());
         instance = answer["CertificateInformation"]["WorkflowInstanceId"].as_str().unwrap().to_owned();
     }
-    super::enrollment::put(admin, "/Templates", &approval(false)).await.ok();
+    admin.put("/Templates", &approval(false)).await.ok();
     (requests, instance)
 }
 

@@ -2,7 +2,13 @@
 
 export SQLX_OFFLINE := true
 
-.PHONY: help demo clean-demo test bench nightly prepare check
+# What libFuzzer counts; stable Rust can do it without a sanitizer. With a target named, build scripts stay plain.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+
+.PHONY: help demo clean-demo test bench nightly fuzz prepare check
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +32,14 @@ nightly: ## the long tests: 900 kills of agents, servers and Postgres at new poi
 	@.ci/install test
 	SEALIFT_TEST_KILLS=$${SEALIFT_TEST_KILLS:-300} SEALIFT_TEST_SEED=$${SEALIFT_TEST_SEED:-$$(date +%s)} \
 		cargo test --locked --workspace --test end_to_end -- --nocapture killed
+
+fuzz: ## ten minutes of random filters for the query language, guided by coverage (SECONDS_OF_FUZZING=600)
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),target)/fuzz RUSTFLAGS="$(COVERAGE)" \
+		cargo build --release --locked -p sealift-tests --features fuzz --bin fuzz-query-language --target $(HOST)
+	mkdir -p $(or $(CARGO_TARGET_DIR),target)/fuzz/corpus
+	$(or $(CARGO_TARGET_DIR),target)/fuzz/$(HOST)/release/fuzz-query-language -max_total_time=$${SECONDS_OF_FUZZING:-600} \
+		-max_len=4100 -print_final_stats=1 -artifact_prefix=$(or $(CARGO_TARGET_DIR),target)/fuzz/ \
+		$(or $(CARGO_TARGET_DIR),target)/fuzz/corpus
 
 prepare: ## write .sqlx anew, after a change of a query or the schema
 	.ci/prepare

@@ -20,7 +20,7 @@ const PEM_MANAGEMENT: &str = "1d411b36-ae72-433f-9f3f-8593e836a1af";
 /// An agent of the published protocol with a client certificate.
 pub(crate) struct PublishedAgent {
     pub(crate) id: String,
-    machine: String,
+    pub(crate) machine: String,
     token: String,
     pub(crate) capabilities: Value,
     http: reqwest::Client,

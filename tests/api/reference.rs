@@ -69,6 +69,15 @@ async fn every_example_works_as_it_stands() {
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let other = RawAgent::enroll(&server, "web2.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
+    let able = ["CertStores.PEM.Management", "CertStores.PEM.Reenrollment", "CertStores.PEM.Discovery"];
+    let able = RawAgent::enroll_with(&server, "web3.example.test", &able).await;
+    let made = async |path: &str, body: Value| admin.post(path, &body).await.ok();
+    let login = json!({"Name": "iis0.example.test", "ServerType": 105, "UseSSL": true,
+        "Username": {"SecretValue": "deployer"}, "Password": {"SecretValue": "a-password"}});
+    let server_entry = made("/CertificateStores/Server", login).await["Id"].to_string();
+    let container = made("/CertificateStoreContainers", json!({"Name": "Web farm"})).await["Id"].to_string();
+    let store_type = json!({"Name": "A type", "ShortName": "TYPE"});
+    let store_type = made("/CertificateStoreTypes", store_type).await["StoreType"].to_string();
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
     let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
     let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
@@ -87,6 +96,13 @@ async fn every_example_works_as_it_stands() {
         ("{{store}}", store),
         ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
         ("{{custom_type_name}}", "RestartService".to_owned()),
+        ("{{other_store}}", agent.store(&server, 2, "/etc/tls/other.pem").await),
+        ("{{password_store}}", agent.store(&server, 102, "/etc/tls/site.p12").await),
+        ("{{able_store}}", able.store(&server, 2, "/etc/tls/able.pem").await),
+        ("{{able_agent}}", able.id.clone()),
+        ("{{container}}", container),
+        ("{{store_type}}", store_type),
+        ("{{server}}", server_entry),
         ("{{alias}}", "A".repeat(40)),
     ];
     // What is revoked or shut out by an example comes last.

@@ -26,6 +26,10 @@ pub(crate) struct Arguments {
     /// Idle agents whose polls are held at the end, to see what they cost.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(16..=9_000))]
     pub(crate) held: u32,
+    /// Rows of job history that lists are read from at the end; certificates a tenth of them, stores a hundredth,
+    /// agents a five-hundredth.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
+    pub(crate) list_rows: u32,
     /// Only these groups of cases, separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<Group>,
@@ -60,13 +64,21 @@ pub(crate) enum Group {
     Idle,
     /// Goal 7.
     Poll,
+    /// Goal 8.
+    Lists,
 }
 
 impl Arguments {
     /// What `--quick` means, spelled out.
     pub(crate) fn settled(self) -> Self {
         match self.quick {
-            true => Self { rounds: 2, seconds: 1, held: self.held.min(200), ..self },
+            true => Self {
+                rounds: 2,
+                seconds: 1,
+                held: self.held.min(200),
+                list_rows: self.list_rows.min(100_000),
+                ..self
+            },
             false => self,
         }
     }

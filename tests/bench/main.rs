@@ -25,7 +25,7 @@ use clap::{Parser as _, ValueEnum as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Group};
-use cases::{Bench, Idle};
+use cases::{Bench, Idle, Pages};
 use figures::Figures;
 use fleet::Fleet;
 use plain::Plain;
@@ -82,14 +82,14 @@ async fn measure(arguments: Arguments) -> Result<()> {
     say(&format!("ready after {:.1} s", begun.elapsed().as_secs_f64()));
     let bench = Bench { site, fleet, plain, arguments };
     let facts = machine::facts(&bench.site.product).await?;
-    let ended = both(&bench).await;
+    let ended = all(&bench).await;
     let complaints = bench.site.complaints();
     if !complaints.is_empty() {
         say(&format!("the server's log:\n{complaints}"));
     }
     let Arguments { agents, rounds, seconds, .. } = bench.arguments;
     bench.site.stop().await;
-    let (figures, idle) = ended?;
+    let (figures, idle, pages) = ended?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{}", facts.join("\n"))?;
     writeln!(
@@ -98,14 +98,19 @@ async fn measure(arguments: Arguments) -> Result<()> {
         begun.elapsed().as_secs_f64()
     )?;
     writeln!(out, "load average at the end {}", machine::load_average())?;
-    writeln!(out, "\n{}\n{}\n{NOTES}", report::goals(&figures, idle), report::costs(&figures))?;
+    writeln!(out, "\n{}\n{}\n{NOTES}", report::goals(&figures, idle, &pages), report::costs(&figures))?;
     Ok(())
 }
 
-/// Idle agents first: memory that a busy server has once used hides what they take.
-async fn both(bench: &Bench) -> Result<(Figures, Option<Idle>)> {
+/// Idle agents first: memory that a busy server has once used hides what they take. Lists last: they fill the disk.
+async fn all(bench: &Bench) -> Result<(Figures, Option<Idle>, Vec<Pages>)> {
     let idle = idle_agents(bench).await?;
-    Ok((rounds(bench).await?, idle))
+    let figures = rounds(bench).await?;
+    if !bench.arguments.wants(Group::Lists) {
+        return Ok((figures, idle, Vec::new()));
+    }
+    say(&format!("filling the tables of lists, {} rows of history", bench.arguments.list_rows));
+    Ok((figures, idle, cases::lists(bench).await?))
 }
 
 async fn rounds(bench: &Bench) -> Result<Figures> {

@@ -45,6 +45,12 @@ impl OperatorLine {
         Ok(())
     }
 
+    /// `GET` of a list.
+    pub(crate) async fn read(&mut self, path: &str) -> Result<()> {
+        self.connection.call(&format!("GET {path}"), self.authorization.expose(), b"").await?.body()?;
+        Ok(())
+    }
+
     /// `GET` of a path that anyone may read.
     pub(crate) async fn get(&mut self, path: &str) -> Result<()> {
         self.connection.call(&format!("GET {path}"), "", b"").await?.body()?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cases::{Case, Idle};
+use crate::cases::{Case, Idle, Pages};
 use crate::figures::Figures;
 
 /// Goal 6: 1.5 GB for 50,000 held polls with TLS, in kB each; and a part of one processor for all of them.
@@ -14,6 +14,8 @@ const TICK: f64 = 10.0;
 /// Goal 5, in milliseconds: beside twice the plain commit, and for the slowest of a hundred.
 const PICK_UP: f64 = 1.0;
 const PICK_UP_P99: f64 = 10.0;
+/// Goal 8: pages at any depth beside the first.
+const DEEP: f64 = 1.3;
 /// Transactions within a look at idle agents that sweeps may differ by.
 const SWEEPS_DIFFER: f64 = 10.0;
 
@@ -32,11 +34,12 @@ struct Line {
 }
 
 /// The comparisons of all cases that ran, each on two rows.
-pub(crate) fn goals(figures: &Figures, idle: Option<Idle>) -> String {
+pub(crate) fn goals(figures: &Figures, idle: Option<Idle>, pages: &[Pages]) -> String {
     let mut lines = rates(figures);
     lines.extend(single_latency(figures));
     lines.extend(delays(figures));
     lines.extend(idle.map(idle_lines).unwrap_or_default());
+    lines.extend(pages.iter().flat_map(page_lines));
     lines.sort_by_key(|line| line.goal);
     let mut text = format!(
         "{:<6}{:<68}{:>13}{:>8}{:>8}  bar\n",
@@ -194,6 +197,26 @@ fn idle_lines(idle: Idle) -> Vec<Line> {
             TICK,
             " ms",
         ),
+    ]
+}
+
+fn page_lines(pages: &Pages) -> [Line; 2] {
+    let rows = grouped(pages.rows as f64);
+    let line = |which: &str, deep: f64, first: f64, more: String| Line {
+        goal: 8,
+        what: format!("{} of {rows} rows, pages at random depths, {which}", pages.list),
+        ours: format!("{deep:.2} ms"),
+        measure: format!("its first page, {which}{more}"),
+        least_or_most: format!("{first:.2} ms"),
+        ratio: deep / first,
+        by_processor: None,
+        bar: format!("≤ {DEEP:.1}"),
+        met: deep <= DEEP * first,
+    };
+    let once = format!("; once: first look {:.0} ms, first jump {:.0} ms", pages.look, pages.jump);
+    [
+        line("median", pages.deep.0, pages.first.0, once),
+        line("99th percentile", pages.deep.1, pages.first.1, String::new()),
     ]
 }
 

@@ -11,4 +11,5 @@ mod documentation;
 mod imported_authority;
 mod kills_of_agents;
 mod kills_of_servers;
+mod python_clients;
 mod whole_way;

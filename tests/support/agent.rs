@@ -31,12 +31,26 @@ pub struct RawAgent {
 
 /// A registration request of our own agent.
 pub fn registration(machine: &str, key: &PrivateKey, token: Option<&str>) -> Register {
+    let capability = |store: &str, job: &str| format!("CertStores.{store}.{job}");
+    let capabilities = ["PEM", "PKCS12", "JKS", "CCS"]
+        .iter()
+        .flat_map(|store| [capability(store, "Inventory"), capability(store, "Management")])
+        .collect();
+    registration_with(machine, key, token, capabilities)
+}
+
+/// A registration request of an agent with these capabilities.
+pub fn registration_with(
+    machine: &str,
+    key: &PrivateKey,
+    token: Option<&str>,
+    capabilities: Vec<String>,
+) -> Register {
     let subject = DistinguishedName::parse(&format!("CN={machine}")).expect("a name");
     let request = CertificateRequest::create(key, &subject, &[]).expect("a request");
     let mut client_parameters =
         std::collections::BTreeMap::from([(parameters::EXTENSIONS.to_owned(), "1".to_owned())]);
     client_parameters.extend(token.map(|token| (parameters::ENROLLMENT_TOKEN.to_owned(), token.to_owned())));
-    let capability = |store: &str, job: &str| format!("CertStores.{store}.{job}");
     Register {
         agent_platform: 5,
         agent_version: pack_version(0, 1, 0, 0),
@@ -44,10 +58,7 @@ pub fn registration(machine: &str, key: &PrivateKey, token: Option<&str>) -> Reg
         client_machine: machine.to_owned(),
         csr: Some(STANDARD.encode(request.der())),
         agent_id: String::new(),
-        capabilities: ["PEM", "PKCS12", "JKS", "CCS"]
-            .iter()
-            .flat_map(|store| [capability(store, "Inventory"), capability(store, "Management")])
-            .collect(),
+        capabilities,
         client_parameters,
     }
 }
@@ -55,11 +66,28 @@ pub fn registration(machine: &str, key: &PrivateKey, token: Option<&str>) -> Reg
 impl RawAgent {
     /// Registers with a one-time token, which approves it.
     pub async fn enroll(server: &TestServer, machine: &str) -> Self {
+        Self::register(server, machine, |key, token| registration(machine, key, Some(token))).await
+    }
+
+    /// The same, with these capabilities, such as `CertStores.PEM.Discovery`.
+    pub async fn enroll_with(server: &TestServer, machine: &str, capabilities: &[&str]) -> Self {
+        let capabilities: Vec<String> = capabilities.iter().map(|name| (*name).to_owned()).collect();
+        let request = |key: &PrivateKey, token: &str| {
+            registration_with(machine, key, Some(token), capabilities.clone())
+        };
+        Self::register(server, machine, request).await
+    }
+
+    async fn register(
+        server: &TestServer,
+        machine: &str,
+        request: impl Fn(&PrivateKey, &str) -> Register,
+    ) -> Self {
         let token = server.admin.post("/Agents/EnrollmentTokens", &json!({})).await.ok();
         let token = token["Token"].as_str().expect("a token").to_owned();
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("a key");
         let anonymous = http(&server.ready.ca_file, None);
-        let answer = register(server, &anonymous, &registration(machine, &key, Some(&token))).await;
+        let answer = register(server, &anonymous, &request(&key, &token)).await;
         let session = answer.session.expect("a session");
         let der = STANDARD.decode(session.certificate.expect("a certificate")).expect("base64");
         let certificate_pem = pem::encode("CERTIFICATE", &der);

@@ -12,6 +12,7 @@ pub mod client;
 pub mod machine;
 pub mod postgres;
 pub mod programs;
+pub mod python;
 pub mod random;
 pub mod server;
 pub mod statement_proxy;

@@ -77,6 +77,9 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
 async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
     attempt.may_begin()?;
     let LeasedJob { store, work, .. } = job;
+    if matches!(work, Work::Discover(_)) {
+        return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not look for stores"));
+    }
     let rules = agent.configuration.stores.clone();
     let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
     match work {
@@ -90,6 +93,10 @@ async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, F
         Work::Create => {
             management::run(agent, attempt, store.store_id, allowed, management::Change::Create).await
         }
+        // Refused above, before the allow-list is asked about a store that is not there.
+        Work::Discover(_) => {
+            Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not look for stores"))
+        }
     }
 }
 
@@ -99,6 +106,7 @@ const fn kind(work: &Work) -> &'static str {
         Work::Add(_) => "adding a certificate",
         Work::Remove(_) => "removing an entry",
         Work::Create => "creating the store",
+        Work::Discover(_) => "looking for stores",
     }
 }
 

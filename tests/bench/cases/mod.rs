@@ -4,6 +4,7 @@ mod deliveries;
 mod drain;
 mod idle;
 mod life_cycle;
+mod lists;
 mod pick_up;
 mod polls;
 
@@ -19,6 +20,7 @@ use crate::site::Site;
 
 pub(crate) use idle::{Idle, idle};
 use life_cycle::Inventories;
+pub(crate) use lists::{Pages, lists};
 
 /// A case. Those of the plain side are pgbench scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +88,7 @@ impl Group {
             }
             Self::Drain => &[Case::PlainDrain, Case::Drain, Case::DrainAdditions],
             Self::Delay => &[Case::PlainCommitAlone, Case::PickUpIdle, Case::PlainCommit, Case::PickUpLoaded],
-            Self::Idle => &[],
+            Self::Idle | Self::Lists => &[],
             Self::Poll => &[Case::Hello, Case::ShortPoll, Case::AskingPoll],
         }
     }

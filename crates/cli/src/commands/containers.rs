@@ -54,7 +54,8 @@ impl Create {
             Some(name) => Some(stores::store_type(client, name).await?),
             None => None,
         };
-        let request = CreateContainer { name: Some(self.name), cert_store_type };
+        let request =
+            CreateContainer { name: Some(self.name), cert_store_type, ..CreateContainer::default() };
         let answer = client.post(&["CertificateStoreContainers"], &request).await?;
         output.show(&answer, |answer| {
             let created: Created = answer.read()?;

@@ -99,12 +99,12 @@ pub struct ConfiguredJob {
     /// Management add: whether an entry of the same alias may be replaced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub overwrite: Option<bool>,
-    /// Store type properties: JSON inside a string.
+    /// Store type properties: JSON inside a string. Some may be secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub properties: Option<String>,
-    /// Management: values of entry parameters (chapter 12.1).
+    pub properties: Option<Secret>,
+    /// Management: values of entry parameters (chapter 12.1). Some may be secret.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub job_properties: BTreeMap<String, String>,
+    pub job_properties: BTreeMap<String, Secret>,
 }
 
 /// What the server believes is in a store (chapter 8.1).

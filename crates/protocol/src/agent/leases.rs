@@ -102,6 +102,60 @@ pub enum Work {
     Remove(RemoveWork),
     /// Make the empty store.
     Create,
+    /// Look for stores of the type, and report their paths with [`DiscoveredStores`]. Only agents with the capability
+    /// `CertStores.<type>.Discovery` get this.
+    Discover(DiscoverWork),
+}
+
+/// Where to look for stores. The store beside it names their type; it has no path.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DiscoverWork {
+    /// The machine to look at.
+    pub client_machine: String,
+    /// Directories to look in; all when empty.
+    pub directories: Vec<String>,
+    /// Directories to leave out.
+    pub ignored_directories: Vec<String>,
+    /// Extensions of files, without a dot; any when empty.
+    pub extensions: Vec<String>,
+    /// Parts of file names; any when empty.
+    pub name_patterns: Vec<String>,
+    /// Whether symbolic links are followed.
+    pub follow_symbolic_links: bool,
+    /// Whether the agent looks as older ones do.
+    pub compatibility: bool,
+    /// Login to the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_username: Option<Secret>,
+    /// Its password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_password: Option<Secret>,
+    /// Whether the agent speaks TLS to the machine.
+    pub server_use_ssl: bool,
+}
+
+/// Most paths in one [`DiscoveredStores`]; an agent that found more sends several.
+pub const MAX_DISCOVERED: usize = 1_000;
+
+/// `Sealift/Discovered`: paths of stores that a running discovery found. What is known already is passed over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DiscoveredStores {
+    /// The lease.
+    pub lease: LeaseKey,
+    /// Where the stores are, at most [`MAX_DISCOVERED`].
+    pub store_paths: Vec<String>,
+}
+
+/// The answer to [`DiscoveredStores`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DiscoveredAnswer {
+    /// False when the lease is not the agent's any more; nothing was stored then.
+    pub stored: bool,
+    /// Stores that were new, and now wait for approval.
+    pub new_stores: u32,
 }
 
 /// A certificate to put into a store.

@@ -32,6 +32,8 @@ pub mod paths {
     pub const STEPS: &str = "Sealift/Steps";
     /// Reports finished jobs, several at once.
     pub const COMPLETE: &str = "Sealift/Complete";
+    /// Reports stores that a discovery found.
+    pub const DISCOVERED: &str = "Sealift/Discovered";
     /// Uploads one page of an inventory.
     pub const INVENTORY: &str = "Sealift/Inventory";
 }

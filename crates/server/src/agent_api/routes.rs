@@ -8,7 +8,8 @@ use actix_web::web::{self, Bytes, Data};
 use chrono::TimeDelta;
 use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
 use sealift_protocol::agent::leases::{
-    CompleteRequest, LeaseRequest, MAX_BATCH, MAX_STEPS, RenewAnswer, RenewRequest, StepsRequest,
+    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, RenewAnswer, RenewRequest,
+    StepsRequest,
 };
 use sealift_protocol::agent::paths;
 
@@ -38,6 +39,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(paths::STEPS, door, || web::to(steps)),
         Endpoint::post(paths::COMPLETE, door, || web::to(complete)),
         Endpoint::post(paths::INVENTORY, door, || web::to(inventory)),
+        Endpoint::post(paths::DISCOVERED, door, || web::to(discovered)),
     ]
 }
 
@@ -116,4 +118,16 @@ async fn inventory(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Res
     let disposition = stored.map_err(crate::http::Failure::from)?;
     transaction.commit().await?;
     Ok(answer::json(&InventoryAnswer { disposition }))
+}
+
+async fn discovered(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {
+    let found: DiscoveredStores = strict(&body)?;
+    let paths = certificate_stores::checked_discovery(&found)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let mut transaction = floor.database.main.begin().await?;
+    let now = floor.now();
+    let stored =
+        certificate_stores::store_discovered(&mut transaction, agent.id, &found, &paths, now).await?;
+    transaction.commit().await?;
+    Ok(answer::json(&stored))
 }

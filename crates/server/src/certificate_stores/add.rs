@@ -107,7 +107,11 @@ fn decide(floor: &Floor, call: &AddCall, loaded: &Loaded, now: DateTime<Utc>) ->
             request.certificate_id.unwrap_or(0)
         ));
     };
-    check_count(request.certificate_stores.len(), floor.configuration.limits.stores_per_call)?;
+    check_count(
+        "CertificateStores",
+        request.certificate_stores.len(),
+        floor.configuration.limits.stores_per_call,
+    )?;
     let when = when(request.schedule.as_ref(), now)?;
     let mut seen = HashSet::with_capacity(request.certificate_stores.len());
     let mut jobs = Vec::with_capacity(request.certificate_stores.len());
@@ -127,12 +131,12 @@ fn decide(floor: &Floor, call: &AddCall, loaded: &Loaded, now: DateTime<Utc>) ->
 }
 
 /// Refuses an empty list of stores, and one over the limit.
-pub(super) fn check_count(stores: usize, limit: usize) -> Result<(), Error> {
+pub(super) fn check_count(member: &str, stores: usize, limit: usize) -> Result<(), Error> {
     match stores {
-        0 => Err(Error::Invalid("CertificateStores must name at least one store".to_owned())),
-        count if count > limit => Err(Error::Invalid(format!(
-            "CertificateStores names {count} stores; at most {limit} fit in one call"
-        ))),
+        0 => Err(Error::Invalid(format!("{member} must name at least one store"))),
+        count if count > limit => {
+            Err(Error::Invalid(format!("{member} names {count} stores; at most {limit} fit in one call")))
+        }
         _ => Ok(()),
     }
 }

@@ -96,6 +96,15 @@ pub(crate) enum Error {
     /// Something with that name exists.
     #[error("{0} already exists")]
     Exists(String),
+    /// An agent cannot do what is asked of it.
+    #[error("{0}")]
+    UnfitAgent(String),
+    /// Something is used, and may not change or go for that.
+    #[error("{0}")]
+    InUse(String),
+    /// A store type that is part of the contract.
+    #[error("store type {0} is built in; it cannot be changed or deleted")]
+    BuiltIn(String),
     /// The queue refused.
     #[error(transparent)]
     Queue(#[from] crate::orchestrator_jobs::Error),
@@ -139,6 +148,9 @@ impl From<Error> for Failure {
             Error::AliasTaken { .. } => (StatusCode::BAD_REQUEST, 0xA017_0008),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, 0xA017_0009),
             Error::Exists(_) => (StatusCode::BAD_REQUEST, 0xA017_000A),
+            Error::UnfitAgent(_) => (StatusCode::BAD_REQUEST, 0xA017_000D),
+            Error::InUse(_) => (StatusCode::BAD_REQUEST, 0xA017_000B),
+            Error::BuiltIn(_) => (StatusCode::BAD_REQUEST, 0xA017_000C),
         };
         Self::new(status, Code(code), error.to_string())
     }

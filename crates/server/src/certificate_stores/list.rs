@@ -1,26 +1,27 @@
 //! Lists of stores and of what is in them (operator contract, chapters 6.1 and 6.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::certificate_stores::{
     CertificateStore, InventoryCertificate, InventoryEntry, MaskedSecret,
 };
-use sealift_protocol::operator::schedule::Schedule;
 use sealift_protocol::{AgentId, JobId, StoreId};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, QueryBuilder};
 
 use super::error::Error;
-use super::queries;
+use super::store::properties;
+use super::{queries, reenrollment, schedule};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
+use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::listing::{Column, Listing, Narrow, Order};
 use crate::security::{Principal, permission};
 
 const COLUMNS: &str = "s.id, s.agent_id, s.client_machine, s.store_path, s.store_type, s.container_id,
-    c.name AS container_name, s.approved, s.create_if_missing, s.properties, s.sealed_password IS NOT NULL AS has_password,
-    s.inventory_schedule, s.inventory_job_id";
+    c.name AS container_name, s.approved, s.create_if_missing, s.properties, s.secret_properties,
+    s.sealed_password IS NOT NULL AS has_password, s.inventory_schedule, s.inventory_job_id, t.store_password";
 const FROM: &str = " FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
     LEFT JOIN containers c ON c.id = s.container_id LEFT JOIN agents a ON a.id = s.agent_id WHERE true";
 
@@ -35,7 +36,9 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "CertStoreType", sql: "s.store_type", kind: Kind::Number },
     Field { name: "ClientMachine", sql: "s.client_machine", kind: Kind::Text },
     Field { name: "Container", sql: "c.name", kind: Kind::Text },
+    Field { name: "ContainerName", sql: "c.name", kind: Kind::Text },
     Field { name: "ContainerId", sql: "s.container_id", kind: Kind::Number },
+    Field { name: "CreateIfMissing", sql: "s.create_if_missing", kind: Kind::Flag },
     Field { name: "HasInventoryScheduled", sql: "(s.inventory_schedule IS NOT NULL)", kind: Kind::Flag },
     Field { name: "PrivateKeyAllowed", sql: "t.private_key", kind: Kind::Number },
     Field { name: "StorePath", sql: "s.store_path", kind: Kind::Text },
@@ -53,11 +56,34 @@ pub(super) struct StoreListRow {
     approved: bool,
     create_if_missing: bool,
     properties: Value,
+    secret_properties: Value,
     has_password: bool,
     inventory_schedule: Option<Value>,
     inventory_job_id: Option<JobId>,
+    store_password: bool,
 }
 
+/// Most stores that a container is answered with.
+const MAX_OF_CONTAINER: i64 = 1_000;
+
+impl StoreListRow {
+    /// As answered in lists.
+    fn listed(self, now: DateTime<Utc>) -> CertificateStore {
+        let schedule = self.inventory_schedule.as_ref().and_then(|value| schedule::shown(value, now));
+        CertificateStore { inventory_schedule: schedule, ..CertificateStore::from(self) }
+    }
+
+    /// As answered by id: secrets as masked objects.
+    fn alone(self, now: DateTime<Utc>) -> CertificateStore {
+        let properties = properties::shown(&self.properties, &self.secret_properties, true);
+        let password = Some(MaskedSecret::new(self.has_password));
+        let store = self.listed(now);
+        let container_name = store.container_name.filter(|name| !name.is_empty());
+        CertificateStore { properties, password, container_name, ..store }
+    }
+}
+
+/// As answered to a change: the schedule as it was given.
 impl From<StoreListRow> for CertificateStore {
     fn from(row: StoreListRow) -> Self {
         Self {
@@ -71,13 +97,12 @@ impl From<StoreListRow> for CertificateStore {
             cert_store_type: row.store_type,
             approved: row.approved,
             create_if_missing: row.create_if_missing,
-            properties: row.properties.to_string(),
+            properties: properties::shown(&row.properties, &row.secret_properties, false),
             agent_id: row.agent_id,
             agent_assigned: true,
-            inventory_schedule: row
-                .inventory_schedule
-                .and_then(|value| serde_json::from_value::<Schedule>(value).ok()),
-            set_new_password_allowed: row.has_password,
+            inventory_schedule: row.inventory_schedule.as_ref().and_then(schedule::read),
+            reenrollment_status: None,
+            set_new_password_allowed: row.store_password,
             password: None,
         }
     }
@@ -91,35 +116,67 @@ pub(super) async fn stores(
     now: DateTime<Utc>,
 ) -> Result<(Vec<CertificateStore>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: stores\nSELECT {COLUMNS}{FROM}"));
-    push_visible(&mut page, caller);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("s.client_machine", false), "s.id")?;
-    let rows: Vec<StoreListRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::new(format!("-- name: count_stores\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_visible(&mut count, caller);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
-    Ok((rows.into_iter().map(CertificateStore::from).collect(), total))
+    let listing = Listing {
+        name: "stores",
+        columns: COLUMNS,
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: Column { sql: "s.client_machine", kind: Kind::Text }, descending: false },
+        key: Column { sql: "s.id", kind: Kind::Guid },
+        narrow: visible(caller, "s.container_id"),
+    };
+    let (rows, total): (Vec<StoreListRow>, i64) = listing.page(db, list, &asker).await?;
+    Ok((rows.into_iter().map(|row| row.listed(now)).collect(), total))
 }
 
 /// Narrows to the containers that the caller may read.
-fn push_visible(sql: &mut QueryBuilder<sqlx::Postgres>, caller: &Principal) {
-    if !caller.permits(permission::STORES_READ) {
-        sql.push(" AND s.container_id = ANY(").push_bind(caller.scopes(permission::STORES_READ)).push(")");
+pub(super) fn visible<'a>(caller: &Principal, container: &'static str) -> Vec<Narrow<'a>> {
+    if caller.permits(permission::STORES_READ) {
+        return Vec::new();
     }
+    vec![Narrow::Among(container, caller.scopes(permission::STORES_READ))]
 }
 
-/// One store as it was just made.
+async fn row(db: &mut PgConnection, id: StoreId) -> Result<Option<StoreListRow>, sqlx::Error> {
+    let mut sql = QueryBuilder::new(format!("-- name: store_by_id\nSELECT {COLUMNS}{FROM} AND s.id = "));
+    sql.push_bind(id.uuid()).build_query_as().fetch_optional(db).await
+}
+
+/// One store as it was just made or changed.
 pub(super) async fn by_id(
     db: &mut PgConnection,
     id: StoreId,
 ) -> Result<Option<CertificateStore>, sqlx::Error> {
-    let mut sql = QueryBuilder::new(format!("-- name: store_by_id\nSELECT {COLUMNS}{FROM} AND s.id = "));
-    let row: Option<StoreListRow> = sql.push_bind(id.uuid()).build_query_as().fetch_optional(db).await?;
-    Ok(row.map(CertificateStore::from))
+    Ok(row(db, id).await?.map(CertificateStore::from))
+}
+
+/// Stores by their ids, in that order.
+pub(super) async fn by_ids(
+    db: &mut PgConnection,
+    ids: &[StoreId],
+    now: DateTime<Utc>,
+) -> Result<Vec<CertificateStore>, sqlx::Error> {
+    let uuids: Vec<uuid::Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut sql =
+        QueryBuilder::new(format!("-- name: stores_by_ids\nSELECT {COLUMNS}{FROM} AND s.id = ANY("));
+    let rows: Vec<StoreListRow> = sql.push_bind(uuids).push(")").build_query_as().fetch_all(db).await?;
+    let mut stores: HashMap<StoreId, CertificateStore> =
+        rows.into_iter().map(|row| (row.id, row.listed(now))).collect();
+    Ok(ids.iter().filter_map(|id| stores.remove(id)).collect())
+}
+
+/// The stores of a container, the first ones by machine.
+pub(super) async fn in_container(
+    db: &mut PgConnection,
+    container: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<CertificateStore>, sqlx::Error> {
+    let mut sql = QueryBuilder::new(format!(
+        "-- name: stores_of_container\nSELECT {COLUMNS}{FROM} AND s.container_id = "
+    ));
+    sql.push_bind(container).push(" ORDER BY s.client_machine, s.id LIMIT ").push_bind(MAX_OF_CONTAINER);
+    let rows: Vec<StoreListRow> = sql.build_query_as().fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| row.listed(now)).collect())
 }
 
 /// One store, for a caller who may read it.
@@ -127,12 +184,12 @@ pub(super) async fn store(
     db: &mut PgConnection,
     caller: &Principal,
     id: StoreId,
+    now: DateTime<Utc>,
 ) -> Result<CertificateStore, Failure> {
-    let mut store = by_id(db, id).await?.ok_or(Error::UnknownStore(id))?;
-    caller.require_for(permission::STORES_READ, store.container_id)?;
-    store.password = store.set_new_password_allowed.then(|| MaskedSecret::new(true));
-    store.container_name = store.container_name.filter(|name| !name.is_empty());
-    Ok(store)
+    let row = row(db, id).await?.ok_or(Error::UnknownStore(id))?;
+    caller.require_for(permission::STORES_READ, row.container_id)?;
+    let reenrollment_status = reenrollment::status(db, id).await?;
+    Ok(CertificateStore { reenrollment_status, ..row.alone(now) })
 }
 
 /// One certificate of one entry, as joined.
@@ -159,7 +216,7 @@ pub(super) async fn inventory(
     id: StoreId,
     list: &ListQuery,
 ) -> Result<(Vec<InventoryEntry>, i64), Failure> {
-    let store = by_id(db, id).await?.ok_or(Error::UnknownStore(id))?;
+    let store = row(db, id).await?.ok_or(Error::UnknownStore(id))?;
     caller.require_for(permission::STORES_READ, store.container_id)?;
     let rows = queries::entries(db, id, list.limit, list.offset).await?;
     let total = queries::count_entries(db, id, COUNT_BOUND + 1).await?;

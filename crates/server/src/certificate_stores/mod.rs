@@ -5,19 +5,26 @@
 
 mod add;
 mod container;
+mod discovery;
+mod entry_parameters;
 mod error;
 mod inventory;
+mod job_secrets;
 mod list;
 pub(crate) mod published;
 mod queries;
+mod reenrollment;
 mod remove;
 mod routes;
+mod schedule;
+mod server;
 mod store;
 mod store_type;
 pub mod sweep;
 mod target;
 mod work;
 
+pub(crate) use discovery::{checked as checked_discovery, store_discovered};
 pub(crate) use error::Error;
 pub(crate) use inventory::{Upload, follow_with_inventory, store_page};
 pub(crate) use routes::{Adds, endpoints, start_adds};

@@ -1,7 +1,7 @@
 //! Jobs as agents of the published protocol see them (agent protocol, chapters 6, 8 and 9): a list, the details of one,
 //! and what an inventory found.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::Error;
 use super::inventory::{Entry, parse_entry, store_entries};
 use super::queries;
-use super::work::{Broken, StoreRow, describe_with_rows};
+use super::work::{Broken, DescribedJob, StoreRow, describe_with_rows};
 use crate::authority::Authority;
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -104,14 +104,18 @@ pub(crate) async fn describe(
     if let Some(broken) = broken.pop() {
         return Ok(Err(broken));
     }
-    let Some((leased, row)) = described.pop() else { return Err(Failure::fault("a job is gone")) };
+    let Some(described) = described.pop() else { return Err(Failure::fault("a job is gone")) };
+    let DescribedJob { job: leased, row, secret_properties, secret_fields } = described;
+    let mut properties: BTreeMap<&String, Secret> =
+        leased.store.properties.iter().map(|(name, value)| (name, Secret::new(value.clone()))).collect();
+    properties.extend(secret_properties.iter().map(|(name, secret)| (name, secret.clone())));
     let mut job = ConfiguredJob {
         client_machine: row.client_machine.clone(),
         store_path: row.store_path.clone(),
         store_password: leased.store.password.clone(),
         store_type: row.store_type,
         category: row.store_type,
-        properties: serde_json::to_string(&leased.store.properties).ok(),
+        properties: serde_json::to_string(&properties).ok().map(Secret::new),
         ..ConfiguredJob::default()
     };
     let mut update = None;
@@ -129,7 +133,10 @@ pub(crate) async fn describe(
         Work::Add(work) => add(&mut job, work, &row).await?,
         Work::Remove(work) => remove(&mut job, work),
         Work::Create => change(&mut job, Operation::Create, String::new()),
+        // Not listed to these agents: the published protocol has no way to report what was found.
+        Work::Discover(_) => {}
     }
+    job.job_properties.extend(secret_fields);
     Ok(Ok(Described { job, update }))
 }
 
@@ -144,14 +151,18 @@ fn change(job: &mut ConfiguredJob, operation: Operation, alias: String) {
 
 fn remove(job: &mut ConfiguredJob, work: RemoveWork) {
     change(job, Operation::Remove, work.alias);
-    job.job_properties = work.job_fields;
+    job.job_properties = fields(work.job_fields);
+}
+
+fn fields(plain: BTreeMap<String, String>) -> BTreeMap<String, Secret> {
+    plain.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
 }
 
 async fn add(job: &mut ConfiguredJob, work: AddWork, row: &StoreRow) -> Result<(), Failure> {
     change(job, Operation::Add, work.alias.unwrap_or_default());
     job.overwrite = Some(work.overwrite);
     job.entry_password = work.entry_password;
-    job.job_properties = work.job_fields;
+    job.job_properties = fields(work.job_fields);
     let Some(key) = work.private_key else {
         let leaf = work.certificates.into_iter().next().unwrap_or_default();
         job.entry_contents = Some(Secret::new(leaf));

@@ -1,6 +1,6 @@
 //! `POST /CertificateStores/Certificates/Remove`: one management job for each entry, all or none.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::StoreId;
@@ -8,8 +8,11 @@ use sealift_protocol::operator::certificate_stores::RemoveCertificate;
 use sqlx::PgConnection;
 
 use super::add::check_count;
+use super::entry_parameters::{self, Occasion};
 use super::error::Error;
-use super::target::{Details, MAX_ALIAS, job_fields, load_facts};
+use super::job_secrets::JobSecrets;
+use super::queries;
+use super::target::{Details, MAX_ALIAS, load_facts};
 use crate::floor::Floor;
 use crate::http::Failure;
 use crate::orchestrator_jobs::{self, Cause, NewJob, Operation, when};
@@ -24,9 +27,17 @@ pub(super) async fn remove(
     now: DateTime<Utc>,
 ) -> Result<Vec<NewJob>, Failure> {
     let targets = &request.certificate_stores;
-    check_count(targets.len(), floor.configuration.limits.stores_per_call)?;
+    check_count("CertificateStores", targets.len(), floor.configuration.limits.stores_per_call)?;
     let ids: HashSet<StoreId> = targets.iter().filter_map(|target| target.certificate_store_id).collect();
     let stores = load_facts(db, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let aliases: Vec<(StoreId, String)> = targets
+        .iter()
+        .filter_map(|target| Some((target.certificate_store_id?, target.alias.clone()?)))
+        .collect();
+    let known = match stores.values().any(|store| store.has_entry_parameters()) {
+        true => queries::known_parameters(db, &aliases).await?,
+        false => HashMap::new(),
+    };
     let when = when(request.schedule.as_ref(), now)?;
     let mut seen = HashSet::new();
     let mut jobs = Vec::with_capacity(targets.len());
@@ -47,11 +58,12 @@ pub(super) async fn remove(
             return Err(invalid("Alias is named twice for the same store").into());
         }
         let mut job = store.job(Operation::Remove, when, now);
-        let details = Details {
-            alias: Some(alias.clone()),
-            job_fields: job_fields(store, &target.job_fields)?,
-            ..Details::default()
-        };
+        let reported = known.get(&(id, alias.clone()));
+        let fields =
+            entry_parameters::read(store, "JobFields", &target.job_fields, reported, Occasion::Remove)?;
+        let secrets = JobSecrets { job_fields: fields.secrets, ..JobSecrets::default() };
+        job.sealed_secret = secrets.seal(&floor.sealing, job.id).map_err(Error::from)?;
+        let details = Details { alias: Some(alias.clone()), job_fields: fields.plain, ..Details::default() };
         job.details = details.to_value();
         jobs.push(job);
     }

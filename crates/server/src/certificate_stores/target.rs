@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::entry_parameters::{self, Occasion};
 use super::error::Error;
+use super::job_secrets::JobSecrets;
 use super::queries;
 use crate::certificates::CertificateFacts;
 use crate::orchestrator_jobs::{NewJob, Operation, When};
-use crate::sealing::{Place, SealingKey};
+use crate::sealing::SealingKey;
 use crate::security::{Principal, permission};
 
 /// Longest alias, as in the table of entries.
 pub(super) const MAX_ALIAS: usize = 512;
 /// Longest password of an entry, in characters.
 const MAX_PASSWORD: usize = 256;
-/// Most entry parameter values of one target, and the longest of them.
-const MAX_FIELDS: (usize, usize) = (50, 4_000);
 
 /// What decisions about a store need to know.
 #[derive(Debug, Clone)]
@@ -42,6 +42,7 @@ pub(crate) struct StoreFacts {
     pub(crate) supports_add: bool,
     pub(crate) supports_remove: bool,
     pub(crate) supports_create: bool,
+    pub(crate) supports_enrollment: bool,
     pub(crate) private_key: i16,
     pub(crate) custom_alias: i16,
     pub(crate) entry_password: bool,
@@ -86,6 +87,11 @@ impl StoreFacts {
             });
         }
         Ok(())
+    }
+
+    /// Whether its type has entry parameters.
+    pub(super) fn has_entry_parameters(&self) -> bool {
+        self.entry_parameters.as_array().is_some_and(|parameters| !parameters.is_empty())
     }
 
     pub(super) fn not_supported(&self, operation: &'static str) -> Error {
@@ -179,19 +185,22 @@ pub(crate) fn decide_add(
     store.ready()?;
     let include_private_key = private_key_wanted(store, certificate, placement)?;
     let alias = alias_wanted(store, placement)?;
-    let job_fields = job_fields(store, &placement.job_fields)?;
+    let occasion = Occasion::Add { private_key: include_private_key };
+    let fields = entry_parameters::read(store, "JobFields", &placement.job_fields, None, occasion)?;
     let mut job = store.job(Operation::Add, when, now);
     job.certificate_id = Some(certificate.id);
-    if let Some(password) = entry_password(store, placement)? {
-        let place = Place { table: "jobs", row: &job.id, column: "sealed_secret" };
-        job.sealed_secret = Some(sealing.seal(place, password.expose().as_bytes())?);
-    }
+    let secrets = JobSecrets {
+        entry_password: entry_password(store, placement)?.cloned(),
+        job_fields: fields.secrets,
+        ..JobSecrets::default()
+    };
+    job.sealed_secret = secrets.seal(sealing, job.id)?;
     let details = Details {
         alias,
         overwrite: placement.overwrite,
         include_private_key,
         create_if_missing: store.create_if_missing && store.supports_create,
-        job_fields,
+        job_fields: fields.plain,
     };
     job.details = details.to_value();
     Ok(job)
@@ -217,15 +226,23 @@ fn private_key_wanted(
 }
 
 fn alias_wanted(store: &StoreFacts, placement: &Placement) -> Result<Option<String>, Error> {
+    allowed_alias(store, placement.alias.as_ref(), placement.overwrite)
+}
+
+/// The alias of a new entry, as the store's type has it.
+pub(super) fn allowed_alias(
+    store: &StoreFacts,
+    alias: Option<&String>,
+    overwrite: bool,
+) -> Result<Option<String>, Error> {
     let refuse = |reason: &str| Err(Error::Alias { store: store.id, reason: reason.to_owned() });
-    match (&placement.alias, store.custom_alias) {
+    match (alias, store.custom_alias) {
         // Clients send the thumbprint or the old alias along with Overwrite even where the agent chooses.
-        (Some(_), 0) if placement.overwrite => Ok(placement.alias.clone()),
-        (Some(_), 0) => refuse("this store type chooses the alias itself; leave it out"),
+        (Some(_), 0) if !overwrite => refuse("this store type chooses the alias itself; leave it out"),
         (None, 2) => refuse("this store type needs one"),
         (Some(alias), _) if alias.chars().count() > MAX_ALIAS => refuse("it is longer than 512 characters"),
         (Some(alias), _) if alias.chars().any(char::is_control) => refuse("it holds control characters"),
-        (alias, _) => Ok(alias.clone()),
+        (alias, _) => Ok(alias.cloned()),
     }
 }
 
@@ -253,42 +270,50 @@ pub(super) fn check_password(what: &str, password: &Secret) -> Result<(), Error>
     Err(Error::Invalid(format!("Password: {what} {reason}")))
 }
 
-/// Matches values to the declared entry parameters whatever the case of their names.
-pub(super) fn job_fields(
-    store: &StoreFacts,
-    given: &BTreeMap<String, Value>,
-) -> Result<BTreeMap<String, String>, Error> {
-    let refuse = |reason: String| {
-        Err(Error::Invalid(format!("JobFields for certificate store {}: {reason}", store.id)))
-    };
-    if given.len() > MAX_FIELDS.0 {
-        return refuse(format!("more than {} values", MAX_FIELDS.0));
-    }
-    let declared: Vec<&str> = match &store.entry_parameters {
-        Value::Array(parameters) => {
-            parameters.iter().filter_map(|parameter| parameter["Name"].as_str()).collect()
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A store that may get any job.
+    pub(in crate::certificate_stores) fn facts() -> StoreFacts {
+        StoreFacts {
+            id: StoreId::generate(),
+            agent_id: AgentId::generate(),
+            agent_machine: "web1.example.test".to_owned(),
+            agent_status: 2,
+            capable: true,
+            client_machine: "web1.example.test".to_owned(),
+            store_path: "/a".to_owned(),
+            container_id: None,
+            approved: true,
+            create_if_missing: false,
+            store_type: 2,
+            short_name: "PEM".to_owned(),
+            capability: "PEM".to_owned(),
+            supports_add: true,
+            supports_remove: true,
+            supports_create: true,
+            supports_enrollment: true,
+            private_key: 1,
+            custom_alias: 1,
+            entry_password: false,
+            entry_parameters: Value::Array(Vec::new()),
         }
-        _ => Vec::new(),
-    };
-    let mut fields = BTreeMap::new();
-    for (name, value) in given {
-        let Some(known) = declared.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
-            return refuse(format!(
-                "'{}' is no entry parameter of type {}",
-                name.chars().take(64).collect::<String>(),
-                store.short_name
-            ));
-        };
-        let text = match value {
-            Value::Null => continue,
-            Value::String(text) => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            _ => return refuse(format!("{known} must be a text")),
-        };
-        if text.chars().count() > MAX_FIELDS.1 {
-            return refuse(format!("{known} is longer than {} characters", MAX_FIELDS.1));
-        }
-        fields.insert((*known).to_owned(), text);
     }
-    Ok(fields)
+
+    #[test]
+    fn aliases_are_the_types_to_allow() {
+        let (name, long) = ("www".to_owned(), "x".repeat(MAX_ALIAS + 1));
+        let allowed = |custom_alias: i16, alias: Option<&String>, overwrite: bool| {
+            let store = StoreFacts { custom_alias, ..facts() };
+            allowed_alias(&store, alias, overwrite).map_err(|error| error.to_string())
+        };
+        assert_eq!(allowed(1, Some(&name), false), Ok(Some(name.clone())));
+        assert_eq!(allowed(0, None, false), Ok(None));
+        assert_eq!(allowed(0, Some(&name), true), Ok(Some(name.clone())));
+        assert!(allowed(0, Some(&name), false).is_err() && allowed(2, None, true).is_err());
+        assert!(
+            allowed(0, Some(&long), true).is_err() && allowed(1, Some(&"a\nb".to_owned()), true).is_err()
+        );
+    }
 }

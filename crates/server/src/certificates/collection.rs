@@ -38,8 +38,7 @@ pub(super) async fn list(
     let scopes = caller.scopes(permission::CERTIFICATES_READ);
     let only = if caller.permits(permission::CERTIFICATES_READ) { None } else { Some(scopes.as_slice()) };
     let asker = Asker { name: caller.name(), now };
-    let rows = queries::collections(db, only, query, &asker).await?;
-    let total = queries::count_collections(db, only, query, &asker).await?;
+    let (rows, total) = queries::collections(db, only, query, &asker).await?;
     Ok((rows.into_iter().map(answered).collect(), total))
 }
 

@@ -1,7 +1,11 @@
 //! What filters and sort orders of certificates may name (operator contract, 2.3 and 8.1). Collections are written
 //! in the same words.
 
-use crate::http::filter_sql::{Field, Kind};
+use chrono::DateTime;
+use sqlx::QueryBuilder;
+
+use crate::http::Failure;
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
 
 const fn text(name: &'static str, sql: &'static str) -> Field {
     Field { name, sql, kind: Kind::Text }
@@ -55,3 +59,10 @@ pub(super) const CERTIFICATES: &[Field] = &[
     text("OwnerRoleName", "NULL::text"),
     text("PrincipalName", "NULL::text"),
 ];
+
+/// The condition that a filter becomes, its values left out: what the fuzz target looks at.
+pub(crate) fn filter_statement(filter: &str) -> Result<String, Failure> {
+    let mut sql = QueryBuilder::new("");
+    push_filter(&mut sql, CERTIFICATES, Some(filter), &Asker { name: "me", now: DateTime::UNIX_EPOCH })?;
+    Ok(sql.into_string())
+}

@@ -23,6 +23,7 @@ use crate::http::route::{Access, Endpoint, Parameter};
 use crate::security::permission;
 
 pub(crate) use error::Error;
+pub(crate) use fields::filter_statement;
 pub(crate) use record::{NewCertificate, record, store_key};
 pub(crate) use supply::{Bundle, CertificateFacts, bundles, facts, require_readable};
 

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sealift_protocol::StoreId;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{PgConnection, QueryBuilder};
 
 use super::error::Error;
 use super::supply::CertificateFacts;
 use super::{collection, fields};
-use crate::http::filter_sql::{Asker, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Kind, push_filter};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Narrow, Order};
 
 /// A certificate with what stands beside it.
 #[derive(sqlx::FromRow)]
@@ -242,41 +243,35 @@ pub(super) struct Search<'a> {
 const SEARCHED: &str = " FROM certificates c LEFT JOIN templates t ON t.id = c.template_id
     LEFT JOIN authorities a ON a.id = c.authority_id WHERE true";
 
-fn push_search(sql: &mut QueryBuilder<Postgres>, search: &Search<'_>) -> Result<(), Error> {
-    sql.push(SEARCHED);
-    if !search.revoked {
-        sql.push(" AND c.state <> 2");
-    }
-    if !search.expired {
-        sql.push(" AND c.not_after > ").push_bind(search.asker.now);
-    }
-    push_filter(sql, fields::CERTIFICATES, search.members, &search.asker)?;
-    push_filter(sql, fields::CERTIFICATES, search.list.filter.as_deref(), &search.asker)?;
-    Ok(())
-}
+const COLUMNS: &str = "c.id, c.thumbprint, c.serial_number, c.issued_dn, c.issued_cn, c.issuer_dn, c.not_before,
+    c.not_after, c.key_type, c.key_bits, c.signing_algorithm, c.content, c.imported_at, c.authority_id, c.template_id,
+    t.display_name AS template_name, c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment, c.metadata,
+    EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS has_key";
 
+/// One page of certificates, and how many match.
 pub(super) async fn certificates(
     db: &mut PgConnection,
     search: &Search<'_>,
-) -> Result<Vec<CertificateRow>, Error> {
-    let mut sql = QueryBuilder::new(
-        "-- name: certificates
-        SELECT c.id, c.thumbprint, c.serial_number, c.issued_dn, c.issued_cn, c.issuer_dn, c.not_before, c.not_after,
-            c.key_type, c.key_bits, c.signing_algorithm, c.content, c.imported_at, c.authority_id, c.template_id,
-            t.display_name AS template_name, c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment,
-            c.metadata, EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS has_key",
-    );
-    push_search(&mut sql, search)?;
-    push_order(&mut sql, fields::CERTIFICATES, search.list, ("c.id", false), "c.id")?;
-    Ok(sql.build_query_as().fetch_all(db).await?)
-}
-
-/// How many match, up to the bound of lists.
-pub(super) async fn count_certificates(db: &mut PgConnection, search: &Search<'_>) -> Result<i64, Error> {
-    let mut sql = QueryBuilder::new("-- name: count_certificates\nSELECT count(*) FROM (SELECT 1");
-    push_search(&mut sql, search)?;
-    sql.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    Ok(sql.build_query_scalar().fetch_one(db).await?)
+) -> Result<(Vec<CertificateRow>, i64), Error> {
+    let mut narrow = Vec::new();
+    if !search.revoked {
+        narrow.push(Narrow::Holds("c.state <> 2"));
+    }
+    if !search.expired {
+        narrow.push(Narrow::AfterNow("c.not_after"));
+    }
+    narrow.extend(search.members.map(Narrow::Matches));
+    let key = Column { sql: "c.id", kind: Kind::Number };
+    let listing = Listing {
+        name: "certificates",
+        columns: COLUMNS,
+        from: SEARCHED,
+        fields: fields::CERTIFICATES,
+        order: Order { by: key, descending: false },
+        key,
+        narrow,
+    };
+    Ok(listing.page(db, search.list, &search.asker).await?)
 }
 
 /// Those of some certificates that match the query of a collection.
@@ -411,42 +406,21 @@ pub(super) async fn insert_collection(
     .await
 }
 
-fn push_collections(
-    sql: &mut QueryBuilder<Postgres>,
-    only: Option<&[i64]>,
-    list: &ListQuery,
-    asker: &Asker<'_>,
-) -> Result<(), Error> {
-    sql.push(" FROM collections WHERE true");
-    if let Some(only) = only {
-        sql.push(" AND id = ANY (").push_bind(only.to_vec()).push(")");
-    }
-    push_filter(sql, collection::FIELDS, list.filter.as_deref(), asker)?;
-    Ok(())
-}
-
-/// Collections, of these ids only where some are given.
+/// One page of collections, of these ids only where some are given, and how many match.
 pub(super) async fn collections(
     db: &mut PgConnection,
     only: Option<&[i64]>,
     list: &ListQuery,
     asker: &Asker<'_>,
-) -> Result<Vec<CollectionRow>, Error> {
-    let mut sql = QueryBuilder::new("-- name: collections\nSELECT id, name, description, query");
-    push_collections(&mut sql, only, list, asker)?;
-    push_order(&mut sql, collection::FIELDS, list, ("name", false), "id")?;
-    Ok(sql.build_query_as().fetch_all(db).await?)
-}
-
-/// How many collections match, up to the bound of lists.
-pub(super) async fn count_collections(
-    db: &mut PgConnection,
-    only: Option<&[i64]>,
-    list: &ListQuery,
-    asker: &Asker<'_>,
-) -> Result<i64, Error> {
-    let mut sql = QueryBuilder::new("-- name: count_collections\nSELECT count(*) FROM (SELECT 1");
-    push_collections(&mut sql, only, list, asker)?;
-    sql.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    Ok(sql.build_query_scalar().fetch_one(db).await?)
+) -> Result<(Vec<CollectionRow>, i64), Error> {
+    let listing = Listing {
+        name: "collections",
+        columns: "id, name, description, query",
+        from: " FROM collections WHERE true",
+        fields: collection::FIELDS,
+        order: Order { by: Column { sql: "name", kind: Kind::Text }, descending: false },
+        key: Column { sql: "id", kind: Kind::Number },
+        narrow: only.map(|ids| Narrow::Among("id", ids.to_vec())).into_iter().collect(),
+    };
+    Ok(listing.page(db, list, asker).await?)
 }

@@ -82,8 +82,7 @@ pub(super) async fn list(
         expired: include.expired,
         asker: Asker { name: caller.name(), now },
     };
-    let rows = queries::certificates(db, &search).await?;
-    let total = queries::count_certificates(db, &search).await?;
+    let (rows, total) = queries::certificates(db, &search).await?;
     Ok((answers(db, authority, rows, include).await?, total))
 }
 

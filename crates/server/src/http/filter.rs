@@ -76,7 +76,7 @@ pub(super) fn parse(text: &str) -> Result<Expression, Failure> {
         return Err(Failure::invalid(format!("QueryString is longer than {MAX_LENGTH} bytes")));
     }
     let tokens = tokens(text)?;
-    let mut parser = Parser { tokens, next: 0 };
+    let mut parser = Parser { tokens, next: 0, end: text.trim_end().chars().count() + 1 };
     let expression = parser.expression(0)?;
     match parser.peek() {
         None => Ok(expression),
@@ -143,6 +143,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, Failure> {
 struct Parser {
     tokens: Vec<Token>,
     next: usize,
+    /// The place behind the last character.
+    end: usize,
 }
 
 impl Parser {
@@ -154,10 +156,6 @@ impl Parser {
         let token = self.tokens.get(self.next).cloned();
         self.next += 1;
         token
-    }
-
-    fn end(&self) -> usize {
-        self.tokens.last().map_or(1, |token| token.position + 1)
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
@@ -184,7 +182,7 @@ impl Parser {
 
     fn term(&mut self, depth: usize) -> Result<Expression, Failure> {
         if depth > MAX_DEPTH {
-            let position = self.peek().map_or_else(|| self.end(), |token| token.position);
+            let position = self.peek().map_or(self.end, |token| token.position);
             return Err(refuse(position, "nested too deeply"));
         }
         if self.keyword("NOT") {
@@ -200,7 +198,7 @@ impl Parser {
             }
             Some(Token { kind: Kind::Word(field), position }) => self.comparison(field, position),
             Some(token) => Err(refuse(token.position, "expected a field name or a bracket")),
-            None => Err(refuse(self.end(), "expected a field name or a bracket, found the end")),
+            None => Err(refuse(self.end, "expected a field name or a bracket, found the end")),
         }
     }
 
@@ -209,14 +207,14 @@ impl Parser {
             Some(Token { kind: Kind::Word(word), position }) => Operator::parse(&word)
                 .ok_or_else(|| refuse(position, &format!("'{}' is not an operator", shortened(&word))))?,
             Some(token) => return Err(refuse(token.position, "expected an operator such as -eq")),
-            None => return Err(refuse(self.end(), "expected an operator such as -eq, found the end")),
+            None => return Err(refuse(self.end, "expected an operator such as -eq, found the end")),
         };
         let value = match self.take() {
             Some(Token { kind: Kind::Quoted(text), .. }) => Some(text),
             Some(Token { kind: Kind::Word(word), .. }) if word.eq_ignore_ascii_case("NULL") => None,
             Some(Token { kind: Kind::Word(word), .. }) => Some(word),
             Some(token) => return Err(refuse(token.position, "expected a value")),
-            None => return Err(refuse(self.end(), "expected a value, found the end")),
+            None => return Err(refuse(self.end, "expected a value, found the end")),
         };
         Ok(Expression::Compare(Comparison { field, operator, value, position }))
     }

@@ -78,7 +78,11 @@ pub(crate) fn push_order(
     Ok(())
 }
 
-fn find<'a>(fields: &'a [Field], name: &str, position: Option<usize>) -> Result<&'a Field, Failure> {
+pub(super) fn find<'a>(
+    fields: &'a [Field],
+    name: &str,
+    position: Option<usize>,
+) -> Result<&'a Field, Failure> {
     fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let known: Vec<_> = fields.iter().map(|field| field.name).collect();
         let place = match position {

@@ -1,11 +1,13 @@
 //! Parameters of list calls (operator contract, chapter 2.1).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use actix_web::web::Query;
+use actix_web::web::{Data, Query};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
 
+use super::places::Places;
 use super::problem::Failure;
 
 /// Largest page.
@@ -13,12 +15,12 @@ pub(crate) const MAX_PAGE: i64 = 1_000;
 /// Page size when none is given.
 const DEFAULT_PAGE: i64 = 50;
 /// Deepest row that a page number may reach; beyond it, narrow the query.
-const MAX_OFFSET: i64 = 1_000_000;
-/// Rows are counted exactly up to this many; a larger total is answered as this number plus one.
+const MAX_OFFSET: i64 = 1_000_000_000;
+/// Rows are counted exactly up to this many.
 pub(crate) const COUNT_BOUND: i64 = 10_000;
 
 /// What a list call asks for. Names may carry any prefix up to a dot, in any case; empty means absent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ListQuery {
     parameters: HashMap<String, String>,
     /// The filter expression.
@@ -31,6 +33,8 @@ pub(crate) struct ListQuery {
     pub(crate) sort_field: Option<String>,
     /// `SortAscending=1` means descending, whatever its name says.
     pub(crate) descending: Option<bool>,
+    /// What earlier calls left for this one.
+    pub(super) places: Arc<Places>,
 }
 
 impl ListQuery {
@@ -53,7 +57,7 @@ impl ListQuery {
         }
     }
 
-    fn parse(query: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(query: &str) -> Result<Self, Failure> {
         let pairs = Query::<Vec<(String, String)>>::from_query(query)
             .map_err(|_| Failure::invalid("the query string is not valid percent-encoding"))?;
         let mut list = Self::default();
@@ -88,7 +92,11 @@ impl FromRequest for ListQuery {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::parse(request.query_string()))
+        let places = request.app_data::<Data<Places>>().map(|places| Arc::clone(places));
+        ready(Self::parse(request.query_string()).map(|mut list| {
+            list.places = places.unwrap_or_default();
+            list
+        }))
     }
 }
 

@@ -9,9 +9,13 @@ mod filter;
 pub(crate) mod filter_sql;
 mod lenient_json;
 pub(crate) mod list;
+pub(crate) mod listing;
 pub(crate) mod openapi;
 pub(crate) mod paths;
+pub(crate) mod places;
 pub(crate) mod problem;
+#[cfg(test)]
+mod query_language_tests;
 pub(crate) mod route;
 
 pub(crate) use answer::json;

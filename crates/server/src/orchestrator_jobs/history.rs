@@ -8,8 +8,9 @@ use sqlx::{FromRow, PgConnection, QueryBuilder};
 
 use super::recurrence::from_short;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::Principal;
 use crate::security::permission;
 
@@ -33,6 +34,8 @@ pub(super) const JOB_TYPE: &str =
     "CASE job_type WHEN 1 THEN store_type || 'Inventory' WHEN 2 THEN store_type || 'Management'
     WHEN 3 THEN store_type || 'Reenrollment' WHEN 4 THEN store_type || 'Discovery' WHEN 5 THEN 'FetchLogs'
     ELSE store_type END";
+
+const HISTORY_KEY: Column = Column { sql: "id", kind: Kind::Number };
 
 pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "JobHistoryId", sql: "id", kind: Kind::Number },
@@ -131,24 +134,22 @@ pub(super) async fn job_history(
     now: DateTime<Utc>,
 ) -> Result<(Vec<JobHistoryRow>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
-    let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!(
-        "-- name: job_history\nSELECT id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result,
-            scheduled, recurrence, run_at, requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine,
-            store_path, message, error_code{ATTEMPTS}"
-    ));
-    push_filter(&mut page, HISTORY_FIELDS, filter, &asker)?;
-    push_order(&mut page, HISTORY_FIELDS, list, ("id", true), "id")?;
-    let rows: Vec<AttemptRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_job_history\nSELECT count(*) FROM (SELECT 1{ATTEMPTS}"));
-    push_filter(&mut count, HISTORY_FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = match page_tells_total(list, rows.len()) {
-        Some(total) => total,
-        None => count.build_query_scalar().fetch_one(&mut *db).await?,
+    let columns = format!(
+        "id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result, scheduled, recurrence, run_at,
+            requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, message,
+            error_code"
+    );
+    let listing = Listing {
+        name: "job_history",
+        columns: &columns,
+        from: ATTEMPTS,
+        fields: HISTORY_FIELDS,
+        order: Order { by: HISTORY_KEY, descending: true },
+        key: HISTORY_KEY,
+        narrow: Vec::new(),
     };
+    let asker = Asker { name: caller.name(), now };
+    let (rows, total): (Vec<AttemptRow>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(|row| row.shown(now)).collect(), total))
 }
 
@@ -170,13 +171,6 @@ pub(super) async fn matching(
     sql.push(" ORDER BY id LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX) + 1);
     let ids: Vec<i64> = sql.build_query_scalar().fetch_all(db).await?;
     Ok((ids.len() <= limit).then_some(ids))
-}
-
-/// A first page that is not full has them all: no need to count.
-pub(super) fn page_tells_total(list: &ListQuery, rows: usize) -> Option<i64> {
-    let rows = i64::try_from(rows).ok()?;
-    let told = rows < list.limit && (list.offset == 0 || rows > 0);
-    told.then_some(list.offset + rows)
 }
 
 #[derive(FromRow)]

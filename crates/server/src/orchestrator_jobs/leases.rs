@@ -43,6 +43,24 @@ pub(crate) async fn schedule(
     queries::insert_jobs(db, jobs, max_attempts, now).await
 }
 
+/// How many jobs of a store wait or run.
+pub(crate) async fn unfinished(
+    db: &mut PgConnection,
+    agent: AgentId,
+    store: StoreId,
+) -> Result<i64, sqlx::Error> {
+    queries::unfinished(db, agent, store).await
+}
+
+/// Takes the jobs out of the queue that wait for these stores, each with the agent that serves it. Attempts that run
+/// end as they end.
+pub(crate) async fn withdraw(
+    db: &mut PgConnection,
+    stores: &[(AgentId, StoreId)],
+) -> Result<(), sqlx::Error> {
+    queries::withdraw(db, stores).await
+}
+
 /// Leases due jobs of an agent, at most `limit` and one of each store. An agent that is not approved gets none.
 pub(crate) async fn lease(
     db: &mut PgConnection,
@@ -202,6 +220,15 @@ pub(crate) async fn live_inventory_lease(
     lease: LeaseKey,
 ) -> Result<Option<LiveLease>, sqlx::Error> {
     queries::live_inventory_lease(db, agent, lease).await
+}
+
+/// The details of a running discovery, its lease locked until the transaction ends.
+pub(crate) async fn live_discovery(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+) -> Result<Option<Value>, sqlx::Error> {
+    queries::live_discovery(db, agent, lease).await
 }
 
 /// A text from an agent, made fit for history: bounded, no control characters but line feeds.

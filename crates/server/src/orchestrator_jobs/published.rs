@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sealift_protocol::agent::jobs::{Configured, ConfiguredJob, ListedJob};
 use sealift_protocol::agent::leases::LeaseKey;
 use sealift_protocol::agent::registration::CallResult;
-use sealift_protocol::{AgentId, JobId};
+use sealift_protocol::{AgentId, JobId, Secret};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -146,11 +146,12 @@ pub(crate) fn describe(floor: &Floor, leased: &Leased) -> Result<Configured, Fai
         return Ok(configured);
     }
     let details: Details = serde_json::from_value(leased.details.clone()).map_err(Failure::fault)?;
-    configured.job.job_properties = details.fields;
+    configured.job.job_properties =
+        details.fields.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
     if let Some(sealed) = &leased.sealed_secret {
         let place = Place { table: "jobs", row: &leased.id, column: "sealed_secret" };
         let opened = floor.sealing.open(place, sealed).map_err(Failure::fault)?;
-        let secrets: BTreeMap<String, String> = serde_json::from_slice(&opened).map_err(Failure::fault)?;
+        let secrets: BTreeMap<String, Secret> = serde_json::from_slice(&opened).map_err(Failure::fault)?;
         configured.job.job_properties.extend(secrets);
     }
     Ok(configured)

@@ -7,11 +7,12 @@ use sealift_protocol::{JobId, Timestamp};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, QueryBuilder};
 
-use super::history::{self, JOB_TYPE, page_tells_total};
+use super::history::{self, JOB_TYPE};
 use super::recurrence::shown;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::Principal;
 use crate::security::permission;
 
@@ -119,30 +120,24 @@ pub(super) async fn scheduled_jobs(
     now: DateTime<Utc>,
 ) -> Result<(Vec<ScheduledJob>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
-    let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut inner = QueryBuilder::new(format!(
-        "-- name: scheduled_jobs\nSELECT page.*, agents.status AS agent_status, agents.last_seen_at,
-            (SELECT other.id FROM jobs AS other WHERE other.agent_id = page.agent_id
-                AND other.store_id = page.store_id AND other.id <> page.id AND other.state IN (2, 5) LIMIT 1) AS behind
-         FROM (SELECT id, agent_id, store_id, client_machine, store_path, job_type, state, attempt, scheduled,
-            recurrence, schedule, run_at, retry_at, requested_at, agent_machine{}",
-        living()
-    ));
-    push_filter(&mut inner, SCHEDULED_FIELDS, filter, &asker)?;
-    push_order(&mut inner, SCHEDULED_FIELDS, list, ("id", false), "id")?;
-    inner.push(") AS page LEFT JOIN agents ON agents.id = page.agent_id ORDER BY page.id");
-    let rows: Vec<LivingRow> = inner.build_query_as().fetch_all(&mut *db).await?;
-    let total = match page_tells_total(list, rows.len()) {
-        Some(total) => total,
-        None => {
-            let mut count =
-                QueryBuilder::new(format!("-- name: count_jobs\nSELECT count(*) FROM (SELECT 1{}", living()));
-            push_filter(&mut count, SCHEDULED_FIELDS, filter, &asker)?;
-            count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-            count.build_query_scalar().fetch_one(&mut *db).await?
-        }
+    let key = Column { sql: "id", kind: Kind::Guid };
+    let listing = Listing {
+        name: "scheduled_jobs",
+        columns: "id, client_machine, store_path, job_type, state, attempt, scheduled, recurrence, schedule, run_at,
+            retry_at, requested_at, agent_machine,
+            (SELECT a.status FROM agents a WHERE a.id = living.agent_id) AS agent_status,
+            (SELECT a.last_seen_at FROM agents a WHERE a.id = living.agent_id) AS last_seen_at,
+            (SELECT other.id FROM jobs AS other WHERE other.agent_id = living.agent_id
+                AND other.store_id = living.store_id AND other.id <> living.id AND other.state IN (2, 5) LIMIT 1)
+                AS behind",
+        from: &living(),
+        fields: SCHEDULED_FIELDS,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
     };
+    let asker = Asker { name: caller.name(), now };
+    let (rows, total): (Vec<LivingRow>, i64) = listing.page(db, list, &asker).await?;
     let jobs = rows
         .into_iter()
         .map(|row| ScheduledJob {

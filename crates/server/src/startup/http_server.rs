@@ -16,6 +16,7 @@ use crate::agent_api::PeerCertificate;
 use crate::http::body::BodyLimit;
 use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
+use crate::http::places::Places;
 use crate::http::problem;
 use crate::http::route::{Access, Endpoint, register};
 use crate::security::EndpointList;
@@ -59,12 +60,14 @@ pub(super) fn start(
     let operations =
         endpoints().into_iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.access));
     let list = Data::new(EndpointList(operations.collect()));
+    let places = Data::new(Places::default());
     let shared = Arc::clone(parts);
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(addresses.clone())
             .app_data(Data::new(shared.calls.clone()))
             .app_data(list.clone())
+            .app_data(places.clone())
             .configure(|config| configure(config, &shared))
             .default_service(web::to(nowhere))
             .wrap(from_fn(normalize))
@@ -148,6 +151,15 @@ async fn nowhere(request: HttpRequest) -> HttpResponse {
 pub fn openapi() -> serde_json::Value {
     serde_json::to_value(document(&endpoints(), "/KeyfactorAPI", env!("CARGO_PKG_VERSION")))
         .unwrap_or_default()
+}
+
+/// The condition that a filter of certificates becomes, its values left out; or why it is refused. For fuzzing.
+///
+/// # Errors
+///
+/// The words of the refusal.
+pub fn filter_statement(filter: &str) -> Result<String, String> {
+    certificates::filter_statement(filter).map_err(|failure| failure.message().to_owned())
 }
 
 /// One operation, for tests that walk all of them.

@@ -26,7 +26,7 @@ use crate::orchestrator_jobs::Dispatch;
 use crate::sealing::{self, SealingKey};
 use crate::{agent_api, certificate_stores, scheduler, security};
 
-pub use http_server::{RouteFacts, openapi, routes};
+pub use http_server::{RouteFacts, filter_statement, openapi, routes};
 pub(crate) use listener::Tls;
 
 /// Why the server did not start.

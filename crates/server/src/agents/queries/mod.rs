@@ -13,8 +13,9 @@ pub(super) use self::administration::{
 use super::registration::KnownAgent;
 use super::session::LiveSession;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 
 /// Held by first contacts, so that their number can be bounded.
 const FIRST_CONTACT_LOCK: i64 = 0x5ea1_1f70_0002;
@@ -544,8 +545,9 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "LastThumbprintUsed", sql: "last_thumbprint_used", kind: Kind::Text },
 ];
 
-const COLUMNS: &str = "SELECT id, client_machine, username, platform, version, status, capabilities, key_fingerprint,
-    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment FROM agents WHERE ";
+const COLUMNS: &str =
+    "id, client_machine, username, platform, version, status, capabilities, key_fingerprint,
+    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment";
 
 /// One page of agents, and how many match, counted up to a bound.
 pub(super) async fn list(
@@ -553,20 +555,21 @@ pub(super) async fn list(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<AgentRow>, i64), Failure> {
-    let mut page = QueryBuilder::<Postgres>::new(format!("-- name: list\n{COLUMNS}true"));
-    push_filter(&mut page, FIELDS, list.filter.as_deref(), asker)?;
-    push_order(&mut page, FIELDS, list, ("id", false), "id")?;
-    let rows: Vec<AgentRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::<Postgres>::new(
-        "-- name: count\nSELECT count(*) FROM (SELECT 1 FROM agents WHERE true",
-    );
-    push_filter(&mut count, FIELDS, list.filter.as_deref(), asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(db).await?;
-    Ok((rows, total))
+    let key = Column { sql: "id", kind: Kind::Guid };
+    let listing = Listing {
+        name: "agents",
+        columns: COLUMNS,
+        from: " FROM agents WHERE true",
+        fields: FIELDS,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
+    };
+    listing.page(db, list, asker).await
 }
 
 pub(super) async fn agent(db: &mut PgConnection, id: AgentId) -> Result<Option<AgentRow>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Postgres>::new(format!("-- name: agent\n{COLUMNS}id = "));
+    let mut sql =
+        QueryBuilder::<Postgres>::new(format!("-- name: agent\nSELECT {COLUMNS} FROM agents WHERE id = "));
     sql.push_bind(id.uuid()).build_query_as().fetch_optional(db).await
 }

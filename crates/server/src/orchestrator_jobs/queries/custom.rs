@@ -5,12 +5,13 @@ use sealift_protocol::operator::custom_jobs::JobTypeField;
 use sealift_protocol::{AgentId, JobId};
 use serde_json::Value;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::orchestrator_jobs::custom::{FIELDS, JobTypeRow};
 use crate::orchestrator_jobs::job::{Cause, NewJob};
 
@@ -44,24 +45,22 @@ impl From<TypeRow> for JobTypeRow {
     }
 }
 
-/// One page of types, and how many match, counted up to a bound.
+/// One page of types, and how many match.
 pub(in crate::orchestrator_jobs) async fn custom_types(
     db: &mut PgConnection,
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<JobTypeRow>, i64), Failure> {
-    let mut page = QueryBuilder::<Postgres>::new(
-        "-- name: custom_types\nSELECT id, name, description, fields FROM custom_job_types WHERE true",
-    );
-    push_filter(&mut page, FIELDS, list.filter.as_deref(), asker)?;
-    push_order(&mut page, FIELDS, list, ("name", false), "id")?;
-    let rows: Vec<TypeRow> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::<Postgres>::new(
-        "-- name: count_custom_types\nSELECT count(*) FROM (SELECT 1 FROM custom_job_types WHERE true",
-    );
-    push_filter(&mut count, FIELDS, list.filter.as_deref(), asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(db).await?;
+    let listing = Listing {
+        name: "custom_types",
+        columns: "id, name, description, fields",
+        from: " FROM custom_job_types WHERE true",
+        fields: FIELDS,
+        order: Order { by: Column { sql: "name", kind: Kind::Text }, descending: false },
+        key: Column { sql: "id", kind: Kind::Guid },
+        narrow: Vec::new(),
+    };
+    let (rows, total): (Vec<TypeRow>, i64) = listing.page(db, list, asker).await?;
     Ok((rows.into_iter().map(JobTypeRow::from).collect(), total))
 }
 

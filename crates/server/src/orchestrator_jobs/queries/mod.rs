@@ -69,6 +69,39 @@ pub(super) async fn insert_jobs(
     Ok(())
 }
 
+pub(super) async fn unfinished(
+    db: &mut PgConnection,
+    agent: AgentId,
+    store: StoreId,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- name: unfinished
+        SELECT count(*) AS "count!" FROM jobs WHERE agent_id = $1 AND store_id = $2"#,
+        agent.uuid(),
+        store.uuid(),
+    )
+    .fetch_one(db)
+    .await
+}
+
+pub(super) async fn withdraw(
+    db: &mut PgConnection,
+    stores: &[(AgentId, StoreId)],
+) -> Result<(), sqlx::Error> {
+    let (agents, stores): (Vec<Uuid>, Vec<Uuid>) =
+        stores.iter().map(|(agent, store)| (agent.uuid(), store.uuid())).unzip();
+    sqlx::query!(
+        "-- name: withdraw
+        DELETE FROM jobs USING unnest($1::uuid[], $2::uuid[]) AS gone(agent, store)
+        WHERE agent_id = gone.agent AND store_id = gone.store AND state <> 2",
+        &agents,
+        &stores,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn lease(
     db: &mut PgConnection,
     agent: AgentId,
@@ -85,7 +118,7 @@ pub(super) async fn lease(
         r#"-- name: lease
         WITH due AS MATERIALIZED (
             SELECT id, store_id, run_at FROM jobs
-            WHERE agent_id = $1 AND state = 1 AND run_at <= $2
+            WHERE agent_id = $1 AND state = 1 AND run_at <= $2 AND operation <> 6
             ORDER BY run_at, id LIMIT $4
         ), heads AS (
             SELECT DISTINCT ON (store_id) id, run_at FROM due
@@ -122,7 +155,7 @@ pub(super) async fn count_waiting(
     sqlx::query_scalar!(
         r#"-- name: count_waiting
         SELECT count(*) AS "count!" FROM (
-            SELECT 1 FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at <= $2 LIMIT $3) AS waiting"#,
+            SELECT 1 FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at <= $2 AND operation <> 6 LIMIT $3) AS waiting"#,
         agent.uuid(),
         now,
         bound,
@@ -138,7 +171,7 @@ pub(super) async fn next_due(
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar!(
         "-- name: next_due
-        SELECT run_at FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at > $2 ORDER BY run_at, id LIMIT 1",
+        SELECT run_at FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at > $2 AND operation <> 6 ORDER BY run_at, id LIMIT 1",
         agent.uuid(),
         now,
     )
@@ -155,7 +188,8 @@ pub(super) async fn due_agents(
     sqlx::query_scalar!(
         r#"-- name: due_agents
         SELECT agent AS "agent!: AgentId" FROM unnest($1::uuid[]) AS held(agent)
-        WHERE EXISTS (SELECT 1 FROM jobs WHERE agent_id = agent AND state = 1 AND run_at <= $2)"#,
+        WHERE EXISTS (SELECT 1 FROM jobs
+            WHERE agent_id = agent AND state = 1 AND run_at <= $2 AND operation <> 6)"#,
         &agents,
         now,
     )
@@ -302,12 +336,12 @@ pub(super) async fn lease_one(
         r#"-- name: lease_one
         UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $4,
             started_at = $3, history_id = nextval('job_history_id'), inventoried = false
-        WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3
+        WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3 AND operation <> 6
             AND NOT EXISTS (SELECT 1 FROM jobs other
                 WHERE other.agent_id = $1 AND other.store_id = jobs.store_id AND other.state IN (2, 5))
             AND (operation = 1 OR NOT EXISTS (SELECT 1 FROM jobs earlier
                 WHERE earlier.agent_id = $1 AND earlier.store_id = jobs.store_id AND earlier.state = 1
-                    AND earlier.operation <> 1 AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
+                    AND earlier.operation NOT IN (1, 6) AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
             AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
             store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
@@ -414,6 +448,25 @@ pub(super) async fn mark_inventoried(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn live_discovery(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+) -> Result<Option<serde_json::Value>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- name: live_discovery
+        SELECT details FROM jobs
+        WHERE id = $1 AND lease_token = $2 AND agent_id = $3 AND state = 2 AND operation = 7
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $3 AND agents.status = 2)
+        FOR UPDATE"#,
+        lease.job_id.uuid(),
+        lease.lease_token,
+        agent.uuid(),
+    )
+    .fetch_optional(db)
+    .await
 }
 
 pub(super) async fn live_inventory_lease(

@@ -1,0 +1,125 @@
+//! `POST /CertificateStores/Approve`: discovered stores become stores that jobs may be made for. All or none.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sealift_protocol::StoreId;
+use sealift_protocol::operator::certificate_stores::ApproveStore;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::properties;
+use super::{HeldStore, fitting_container, password};
+use crate::certificate_stores::error::Error;
+use crate::certificate_stores::queries::{self, stores};
+use crate::certificate_stores::schedule::{planned, read};
+use crate::certificate_stores::store_type::TypeRow;
+use crate::floor::Floor;
+use crate::http::Failure;
+use crate::security::{Principal, audit, permission};
+
+/// Properties that come with an approval.
+#[derive(Debug)]
+pub(in crate::certificate_stores) struct ApprovedProperties {
+    pub(in crate::certificate_stores) plain: Value,
+    pub(in crate::certificate_stores) guids: Value,
+    pub(in crate::certificate_stores) sealed: Option<Vec<u8>>,
+}
+
+/// What approval makes of a store.
+#[derive(Debug)]
+pub(in crate::certificate_stores) struct ApprovedStore {
+    pub(in crate::certificate_stores) id: StoreId,
+    pub(in crate::certificate_stores) container_id: Option<i64>,
+    /// What the store has stays when absent.
+    pub(in crate::certificate_stores) properties: Option<ApprovedProperties>,
+    /// What the store has stays when absent.
+    pub(in crate::certificate_stores) sealed_password: Option<Vec<u8>>,
+    pub(in crate::certificate_stores) schedule: Option<Value>,
+    pub(in crate::certificate_stores) next_inventory_at: Option<DateTime<Utc>>,
+}
+
+/// Approves stores.
+pub(in crate::certificate_stores) async fn approve(
+    db: &mut PgConnection,
+    floor: &Floor,
+    caller: &Principal,
+    requests: &[ApproveStore],
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let limit = floor.configuration.limits.stores_per_call;
+    if requests.is_empty() || requests.len() > limit {
+        return Err(Error::Invalid(format!("the body must be a list of 1 to {limit} stores")).into());
+    }
+    let ids: Vec<StoreId> = requests.iter().filter_map(|request| request.id).collect();
+    let held = stores::lock(db, &ids).await?;
+    let held: HashMap<StoreId, HeldStore> = held.into_iter().map(|store| (store.id, store)).collect();
+    let mut types: HashMap<i32, TypeRow> = HashMap::new();
+    for id in held.values().map(|store| store.store_type).collect::<HashSet<_>>() {
+        types.extend(queries::store_type(db, id).await?.map(|row| (id, row)));
+    }
+    let mut seen = HashSet::new();
+    let (mut approved, mut lines) = (Vec::new(), Vec::new());
+    for (index, request) in requests.iter().enumerate() {
+        let id = request.id.ok_or_else(|| Error::Invalid(format!("[{index}].Id is required")))?;
+        let store = held.get(&id).ok_or(Error::UnknownStore(id))?;
+        let store_type = types.get(&store.store_type).ok_or(Error::UnknownStore(id))?;
+        if !seen.insert(id) {
+            return Err(Error::Invalid(format!("[{index}]: certificate store {id} is named twice")).into());
+        }
+        if store.approved {
+            // A repeat changes nothing.
+            caller.require_for(permission::STORES_MODIFY, store.container_id)?;
+            continue;
+        }
+        approved.push(approve_one(db, floor, caller, request, store, store_type, now).await?);
+        let message = format!("approved the store {} on {}", store.store_path, store.client_machine);
+        lines.push(audit::Line::new(caller, audit::Operation::Approved, "CertificateStore", id, message));
+    }
+    stores::approve(db, &approved).await?;
+    audit::record(db, &lines, now).await?;
+    Ok(())
+}
+
+async fn approve_one(
+    db: &mut PgConnection,
+    floor: &Floor,
+    caller: &Principal,
+    request: &ApproveStore,
+    store: &HeldStore,
+    store_type: &TypeRow,
+    now: DateTime<Utc>,
+) -> Result<ApprovedStore, Failure> {
+    caller.require_for(permission::STORES_MODIFY, store.container_id)?;
+    let container_id = request.container_id.filter(|id| *id != 0);
+    caller.require_for(permission::STORES_MODIFY, container_id)?;
+    if request.cert_store_type.is_some_and(|given| given != store.store_type) {
+        let message = format!("CertStoreType of certificate store {} is {}", store.id, store.store_type);
+        return Err(Error::Invalid(message).into());
+    }
+    let container = fitting_container(db, container_id, store_type).await?;
+    let properties = match &request.properties {
+        None => None,
+        Some(text) => {
+            let given = properties::read(store_type, Some(text), &store.secrets())?;
+            let secrets = properties::seal(floor, store.id, &given, &store.secrets())?;
+            let plain = Value::Object(given.plain);
+            Some(ApprovedProperties { plain, guids: secrets.guids, sealed: secrets.sealed })
+        }
+    };
+    let sealed_password =
+        match password::change(floor, store_type, store.id, store.has_password, request.password.as_ref())? {
+            password::Change::Set(sealed) => Some(sealed),
+            password::Change::Keep | password::Change::Clear => None,
+        };
+    let own = store.inventory_schedule.as_ref().and_then(read);
+    let schedule = planned(own.as_ref(), container.as_ref(), now)?;
+    Ok(ApprovedStore {
+        id: store.id,
+        container_id,
+        properties,
+        sealed_password,
+        schedule: schedule.schedule,
+        next_inventory_at: schedule.next,
+    })
+}

@@ -4,7 +4,7 @@ use sealift_protocol::agent::inventory::{InventoryPage, StoreEntry};
 use sealift_protocol::agent::leases::{Disposition, LeaseKey, LeasedJob, Outcome, Work};
 use sealift_protocol::agent::paths;
 use serde_json::{Value, json};
-use support::story::{addition, enroll};
+use support::story::{addition, enroll, enrollment};
 use support::{RawAgent, TestServer};
 
 /// Uploads what a store holds after `certificates` were put there.
@@ -131,7 +131,7 @@ async fn deploy_judges_each_store_by_itself() {
         &["/certificates/enrollment/pfx/", &format!("/certificate_stores/schedule/{container}/")],
     )
     .await;
-    let certificate = enroll(&server.admin, &["www.example.test"]).await;
+    let certificate = enroll(&operator, &["www.example.test"]).await;
     let unknown = uuid::Uuid::new_v4().to_string();
     let body = json!({"Stores": [{"StoreId": good}, {"StoreId": unknown}, {"StoreId": forbidden}],
         "Password": "t7!Qz-example", "CertificateId": certificate, "RequestId": 0, "JobTime": "2020-01-01T00:00:00Z"});
@@ -152,9 +152,10 @@ async fn the_older_form_of_deploy_still_works() {
     let server = TestServer::start().await;
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/a.pem").await;
-    let certificate = enroll(&server.admin, &["www.example.test"]).await;
+    let enrolled = enrollment(&server.admin, &["www.example.test"]).await;
+    let request = enrolled["CertificateInformation"]["WorkflowReferenceId"].clone();
     let body = json!({"StoreIds": [store], "StoreTypes": [{"StoreTypeId": 2, "Overwrite": true, "Properties": []}],
-        "Password": "t7!Qz-example", "CertificateId": 0, "RequestId": certificate});
+        "Password": "t7!Qz-example", "CertificateId": 0, "RequestId": request});
     let answer = server.admin.post("/Enrollment/PFX/Deploy", &body).await.ok();
     assert_eq!(answer["SuccessfulStores"], json!([store]));
     let job = agent.lease(0).await.remove(0);

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
+use sealift_pki::{KeyAlgorithm, PrivateKey};
 use sealift_server::startup::{openapi, routes};
 use serde_json::{Value, json};
-use support::client::Credentials;
+use support::client::{Client, Credentials};
 use support::story::{addition, enroll};
 use support::{RawAgent, TestServer};
 
@@ -59,6 +60,22 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
     }
 }
 
+/// Two requests that wait for approval, and the workflow instance of a third.
+async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
+    let id = super::enrollment::template_id(admin, "TLSServerClient").await;
+    let approval = |wanted: bool| json!({"Id": id, "RequiresApproval": wanted});
+    super::enrollment::put(admin, "/Templates", &approval(true)).await.ok();
+    let (mut requests, mut instance) = (Vec::new(), String::new());
+    for _ in 0..3 {
+        let body = json!({"Subject": "CN=wait.example.test", "Template": "TLSServerClient"});
+        let answer = admin.post("/Enrollment/PFX", &body).await.ok();
+        requests.push(answer["CertificateInformation"]["KeyfactorRequestId"].clone());
+        instance = answer["CertificateInformation"]["WorkflowInstanceId"].as_str().unwrap().to_owned();
+    }
+    super::enrollment::put(admin, "/Templates", &approval(false)).await.ok();
+    (requests, instance)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_works_as_it_stands() {
     let server = TestServer::start().await;
@@ -79,6 +96,12 @@ async fn every_example_works_as_it_stands() {
     let store_type = json!({"Name": "A type", "ShortName": "TYPE"});
     let store_type = made("/CertificateStoreTypes", store_type).await["StoreType"].to_string();
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
+    let other_certificate = enroll(admin, &["www.example.test"]).await;
+    let template = super::enrollment::template_id(admin, "TLSServer").await;
+    let (requests, instance) = waiting_requests(admin).await;
+    let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
     let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
     sqlx::query(
@@ -89,13 +112,19 @@ async fn every_example_works_as_it_stands() {
     .await
     .unwrap();
     let words = [
+        ("{{other_certificate}}", other_certificate.to_string()),
+        ("{{template}}", template.to_string()),
+        ("{{request}}", requests[0].to_string()),
+        ("{{other_request}}", requests[1].to_string()),
+        ("{{authority}}", authorities[0]["Id"].to_string()),
+        ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
+        ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
+        ("{{csr}}", csr),
         ("{{certificate}}", certificate.to_string()),
         ("{{role_name}}", "Readers".to_owned()),
         ("{{agent}}", agent.id.clone()),
         ("{{other_agent}}", other.id.clone()),
         ("{{store}}", store),
-        ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
-        ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{other_store}}", agent.store(&server, 2, "/etc/tls/other.pem").await),
         ("{{password_store}}", agent.store(&server, 102, "/etc/tls/site.p12").await),
         ("{{able_store}}", able.store(&server, 2, "/etc/tls/able.pem").await),
@@ -103,6 +132,8 @@ async fn every_example_works_as_it_stands() {
         ("{{container}}", container),
         ("{{store_type}}", store_type),
         ("{{server}}", server_entry),
+        ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
+        ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
     // What is revoked or shut out by an example comes last.
@@ -118,7 +149,8 @@ async fn every_example_works_as_it_stands() {
         let body: Value =
             serde_json::from_str(&body).unwrap_or_else(|error| panic!("{}: {error}", route.path));
         let method: Method = route.method.parse().unwrap();
-        let answer = admin.send(admin.request(method, route.path).json(&body)).await;
+        let path = route.path.replace("/Instances/{id}/", &format!("/Instances/{instance}/"));
+        let answer = admin.send(admin.request(method, &path).json(&body)).await;
         assert!(answer.status.is_success(), "{} {}: {}", route.method, route.path, answer.text);
         sent += 1;
     }

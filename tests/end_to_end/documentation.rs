@@ -10,7 +10,7 @@ use reqwest::Method;
 use sealift_server::configuration::Configuration;
 use sealift_server::startup::routes;
 use serde_json::{Value, json};
-use support::story::{addition, enroll};
+use support::story::{addition, enrollment};
 use support::{RawAgent, TestServer, programs};
 
 const README: &str = include_str!("../../README.md");
@@ -159,7 +159,11 @@ fn links_lead_somewhere() {
 async fn every_operation_that_is_listed_answers() {
     let server = TestServer::start().await;
     let admin = &server.admin;
-    let certificate = enroll(admin, &["www.example.test"]).await;
+    let enrolled = enrollment(admin, &["www.example.test"]).await["CertificateInformation"].clone();
+    let certificate = enrolled["KeyfactorId"].as_i64().unwrap();
+    let thumbprint = enrolled["Thumbprint"].as_str().unwrap().to_owned();
+    let (request, instance) =
+        (enrolled["WorkflowReferenceId"].clone(), enrolled["WorkflowInstanceId"].clone());
     let role = json!({"Name": "Readers", "Description": "", "Permissions": ["/agents/management/read/"]});
     let role = admin.post("/Security/Roles", &role).await.ok()["Id"].clone();
     let user = json!({"Name": "ann", "Password": "a long password", "Roles": ["Readers"]});
@@ -189,6 +193,21 @@ async fn every_operation_that_is_listed_answers() {
         "OrchestratorJobs" => text(&job),
         "JobTypes" => text(&custom),
         "Security" => text(&role),
+        "Templates" | "CertificateAuthority" | "EnrollmentPatterns" => "1".to_owned(),
+        "Enrollment" => {
+            if path.contains("Settings") {
+                "1".to_owned()
+            } else {
+                certificate.to_string()
+            }
+        }
+        "Workflow" => {
+            if path.contains("Instances") {
+                text(&instance)
+            } else {
+                text(&request)
+            }
+        }
         "crl" => "issuing.crl".to_owned(),
         "reference" => "index.html".to_owned(),
         other => panic!("this test knows no id for {other}"),
@@ -202,6 +221,7 @@ async fn every_operation_that_is_listed_answers() {
                 .path
                 .replace("{id}", &id_of(route.path))
                 .replace("{name}", &id_of(route.path))
+                .replace("{thumbprint}", &thumbprint)
                 .replace("{file}", &id_of(route.path)),
             false => route.path.replace("/Data", &format!("/Data?jobHistoryId={attempt}")),
         };

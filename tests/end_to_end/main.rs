@@ -12,4 +12,5 @@ mod imported_authority;
 mod kills_of_agents;
 mod kills_of_servers;
 mod python_clients;
+mod schemathesis;
 mod whole_way;

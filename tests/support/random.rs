@@ -5,10 +5,9 @@
 pub struct Random(u64);
 
 impl Random {
-    /// The seed of this run: `SEALIFT_TEST_SEED`, or a fixed one.
+    /// Follows from the seed of this run, and says it.
     pub fn seeded(name: &str) -> Self {
-        let seed =
-            std::env::var("SEALIFT_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_122);
+        let seed = seed();
         println!("{name}: SEALIFT_TEST_SEED={seed}");
         Self(seed)
     }
@@ -21,6 +20,11 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         u32::try_from((z ^ (z >> 31)) % u64::from(bound)).unwrap_or(0)
     }
+}
+
+/// The seed of this run: `SEALIFT_TEST_SEED`, or a fixed one.
+pub fn seed() -> u64 {
+    std::env::var("SEALIFT_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_122)
 }
 
 /// How often to do what a test does again and again: `SEALIFT_TEST_KILLS`, or this.

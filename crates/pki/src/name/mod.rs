@@ -99,6 +99,12 @@ impl DistinguishedName {
             .collect()
     }
 
+    /// This name with the parts of another one behind its own, which are the less specific ones.
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
     /// Whether there is no attribute at all.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()

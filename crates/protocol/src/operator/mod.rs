@@ -4,6 +4,7 @@
 //! construction: every member may be absent, and the server says which one it misses.
 
 pub mod agents;
+pub mod authority;
 pub mod certificate_stores;
 pub mod certificates;
 pub mod custom_jobs;

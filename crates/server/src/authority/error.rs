@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 
-use crate::http::problem::NOT_PERMITTED;
+use crate::http::problem::{NOT_FOUND, NOT_PERMITTED};
 use crate::http::{Code, Failure};
 use crate::sealing;
 
@@ -16,6 +16,13 @@ const NAME_REFUSED: Code = Code(0xA012_0003);
 const KEY_REFUSED: Code = Code(0xA012_0004);
 /// There is no such revocation list.
 const LIST_UNKNOWN: Code = Code(0xA012_0005);
+
+/// A member of a call is missing or out of bounds.
+const INVALID: Code = Code(0xA012_0006);
+/// The template does not enroll this way.
+const NOT_OFFERED: Code = Code(0xA012_0007);
+/// An embedded authority cannot be changed, made or deleted so.
+const EMBEDDED: Code = Code(0xA012_0008);
 
 /// Why the authority did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,23 @@ pub enum Error {
         template: String,
         /// The roles that may.
         roles: String,
+    },
+    /// A member of a call is missing or out of bounds: its name, what is wrong, and what is expected.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such template or authority.
+    #[error("{0} was not found")]
+    NotFound(String),
+    /// What the embedded authority cannot do.
+    #[error("{0}")]
+    Embedded(String),
+    /// The template does not enroll this way.
+    #[error("Template: '{template}' does not enroll by {kind}; use another template")]
+    NotOffered {
+        /// Its short name.
+        template: String,
+        /// The way.
+        kind: &'static str,
     },
     /// The authority that the caller named does not issue to web servers here.
     #[error("CertificateAuthority: '{name}' does not enroll here; leave it out, or give {ours}")]
@@ -117,6 +141,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let refuse = |status, code| Self::new(status, code, error.to_string());
         match &error {
+            Error::Invalid(_) => refuse(StatusCode::BAD_REQUEST, INVALID),
+            Error::NotFound(_) => refuse(StatusCode::NOT_FOUND, NOT_FOUND),
+            Error::Embedded(_) => refuse(StatusCode::BAD_REQUEST, EMBEDDED),
+            Error::NotOffered { .. } => refuse(StatusCode::BAD_REQUEST, NOT_OFFERED),
             Error::TemplateUnknown { .. } => refuse(StatusCode::BAD_REQUEST, TEMPLATE_UNKNOWN),
             Error::TemplateForbidden { .. } => refuse(StatusCode::FORBIDDEN, NOT_PERMITTED),
             Error::AuthorityUnknown { .. } => refuse(StatusCode::BAD_REQUEST, AUTHORITY_UNKNOWN),

@@ -6,6 +6,7 @@
 //! Who may ask for what is decided here (`template`). What a certificate is called in the API, and its private
 //! key, belong to `certificates`; which agent gets an identity is decided in `agents`.
 
+mod catalog;
 mod error;
 mod founding;
 mod issue;
@@ -18,16 +19,21 @@ pub(crate) mod template;
 
 use actix_web::web;
 use sealift_pki::{Certificate, Issuer, SerialNumber};
+use sealift_protocol::operator::authority as wire;
+use sqlx::PgConnection;
 
 use crate::floor::Floor;
 use crate::http::problem::shortened;
 use crate::http::route::{Access, Endpoint};
+use crate::security::permission;
 
 pub use error::Error;
 pub use founding::{Import, import};
-pub(crate) use issue::Issued;
 pub use issue::Listener;
 pub(crate) use revocation::revoke;
+
+/// Most roles that a template or an authority may be for.
+const MAX_ROLES: usize = 100;
 
 /// What an authority is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +134,16 @@ impl Authority {
         Some(format!("{}\\{}", host(&self.public_url), held.name))
     }
 
+    /// The host by which clients know the authorities, and the tenant of their templates.
+    pub(crate) fn host(&self) -> &str {
+        host(&self.public_url)
+    }
+
+    /// Id and logical name of the authority that enrolls.
+    pub(crate) fn enrolling(&self) -> (i64, &str) {
+        (self.issuing.id, &self.issuing.name)
+    }
+
     /// Accepts the authority that a caller names for a new certificate: nothing, its logical name, or
     /// `host\logical name`, in any case.
     ///
@@ -183,13 +199,98 @@ fn host(address: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
+/// Refuses names that are no role's.
+async fn check_roles(db: &mut PgConnection, member: &str, names: &[String]) -> Result<(), Error> {
+    if names.len() > MAX_ROLES {
+        return Err(Error::Invalid(format!("{member}: at most {MAX_ROLES} roles are allowed")));
+    }
+    match queries::unknown_roles(db, names).await?.first() {
+        None => Ok(()),
+        Some(name) => Err(Error::Invalid(format!("{member}: role '{}' was not found", shortened(name)))),
+    }
+}
+
 /// The routes of this slice.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get("/crl/{name}", Access::Public, || web::get().to(routes::revocation_list))
-            .summary("The newest revocation list of an authority (DER)."),
+            .summary("The newest revocation list of an authority (DER).")
+            .answers_file("application/pkix-crl"),
         Endpoint::get("/ca/root.pem", Access::Public, || web::get().to(routes::root))
-            .summary("The root that clients and agents must trust (PEM)."),
+            .summary("The root that clients and agents must trust (PEM).")
+            .answers_file("application/x-pem-file"),
+    ];
+    endpoints.extend(template_endpoints());
+    endpoints.extend(authority_endpoints());
+    endpoints
+}
+
+fn template_endpoints() -> Vec<Endpoint> {
+    let read = Access::Permission(permission::PKI_READ);
+    let modify = Access::Permission(permission::PKI_MODIFY);
+    vec![
+        Endpoint::get("/Templates", read, || web::get().to(routes::templates))
+            .summary("What the authority may issue, to whom, and for how long.")
+            .list(template::answer::FIELDS)
+            .answers_list::<wire::Template>(),
+        Endpoint::get("/Templates/{id}", read, || web::get().to(routes::template))
+            .summary("One template.")
+            .answers::<wire::TemplateDetails>(),
+        Endpoint::put("/Templates", modify, || web::put().to(routes::change_template))
+            .summary("Changes a template; what is left out stays as it is.")
+            .body::<wire::UpdateTemplate>()
+            .answers::<wire::TemplateDetails>()
+            .example(
+                r#"{"Id": {{template}}, "AllowedEnrollmentTypes": 7,
+                    "TemplateRegexes": [{"SubjectPart": "CN", "Regex": ".+", "Error": "A common name is needed."}]}"#,
+            ),
+        Endpoint::get("/Templates/Settings", read, || web::get().to(routes::template_settings))
+            .summary("What holds for all templates that do not say otherwise.")
+            .answers::<wire::TemplateSettings>(),
+        Endpoint::put("/Templates/Settings", modify, || web::put().to(routes::change_template_settings))
+            .summary("Changes what holds for all templates; what is left out stays as it is.")
+            .body::<wire::TemplateSettings>()
+            .answers::<wire::TemplateSettings>()
+            .example(r#"{"TemplateDefaults": [{"SubjectPart": "O", "Value": "Example"}]}"#),
+        Endpoint::get("/Templates/SubjectParts", read, || web::get().to(routes::subject_parts))
+            .summary("The parts of a subject that rules and defaults may name.")
+            .answers_list::<wire::SubjectPart>(),
+        Endpoint::post("/Templates/Import", modify, || web::post().to(routes::import_templates))
+            .summary("Takes over the templates of a tenant; those of the embedded authority are always there.")
+            .body::<wire::ImportTemplates>()
+            .example(r#"{"ConfigurationTenant": "{{tenant}}"}"#),
+    ]
+}
+
+fn authority_endpoints() -> Vec<Endpoint> {
+    let read = Access::Permission(permission::PKI_READ);
+    let modify = Access::Permission(permission::PKI_MODIFY);
+    vec![
+        Endpoint::get("/CertificateAuthority", read, || web::get().to(routes::authorities))
+            .summary("The certificate authorities, all of them embedded.")
+            .list(catalog::FIELDS)
+            .answers_list::<wire::CertificateAuthority>(),
+        Endpoint::get("/CertificateAuthority/{id}", read, || web::get().to(routes::authority))
+            .summary("One certificate authority.")
+            .answers::<wire::CertificateAuthority>(),
+        Endpoint::post("/CertificateAuthority", modify, || web::post().to(routes::create_authority))
+            .summary("Always refused: authorities cannot be added to the embedded ones."),
+        Endpoint::put("/CertificateAuthority", modify, || web::put().to(routes::change_authority))
+            .summary("Changes for whom and how an authority issues; what is left out stays as it is.")
+            .body::<wire::ChangeAuthority>()
+            .answers::<wire::CertificateAuthority>()
+            .example(r#"{"Id": {{authority}}, "AllowedEnrollmentTypes": 7, "AllowOneClickRenewals": true}"#),
+        Endpoint::delete("/CertificateAuthority/{id}", modify, || web::delete().to(routes::delete_authority))
+            .summary("Always refused: embedded authorities cannot be deleted."),
+        Endpoint::post("/CertificateAuthority/Test", read, || web::post().to(routes::test_authority))
+            .summary("Whether an authority can sign now.")
+            .body::<wire::ChangeAuthority>()
+            .answers::<wire::AuthorityTest>()
+            .example(r#"{"Id": {{authority}}}"#),
+        Endpoint::post("/CertificateAuthority/PublishCRL", modify, || web::post().to(routes::publish_list))
+            .summary("Signs the next revocation list of an authority now.")
+            .body::<wire::PublishList>()
+            .example(r#"{"CertificateAuthorityLogicalName": "{{authority_name}}"}"#),
     ]
 }
 

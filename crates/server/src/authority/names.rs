@@ -29,6 +29,22 @@ pub(crate) fn parse(kind: &str, value: &str) -> Result<SubjectAlternativeName, S
     }
 }
 
+/// The kind under which [`parse`] reads a name again.
+pub(crate) const fn kind_of(name: &SubjectAlternativeName) -> &'static str {
+    match name {
+        SubjectAlternativeName::Dns(_) => "dns",
+        SubjectAlternativeName::Ip(_) => "ip",
+        SubjectAlternativeName::Uri(_) => "uri",
+        SubjectAlternativeName::Email(_) => "rfc822",
+        SubjectAlternativeName::Other { .. } => "other",
+    }
+}
+
+/// A name that a request of the caller's own asks for, brought into the one form.
+pub(crate) fn asked(name: &SubjectAlternativeName) -> Result<SubjectAlternativeName, String> {
+    parse(kind_of(name), &name.to_string())
+}
+
 /// The name that a common name stands for, if it is a DNS name or an address.
 pub(super) fn from_common_name(common_name: &str) -> Option<SubjectAlternativeName> {
     if let Ok(ip) = common_name.trim().parse() {

@@ -1,6 +1,7 @@
 //! Every SQL statement of the slice.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 /// A row of `authorities`, without its revocation list.
@@ -12,15 +13,75 @@ pub(super) struct AuthorityRow {
     pub(super) sealed_key: Option<Vec<u8>>,
 }
 
-/// A row of `templates`.
+/// A row of `templates`, with what holds beside it.
 pub(super) struct TemplateRow {
     pub(super) id: i64,
     pub(super) short_name: String,
+    pub(super) display_name: String,
     pub(super) validity_days: i32,
     pub(super) key_algorithms: Vec<String>,
     pub(super) extended_key_usages: Vec<String>,
+    pub(super) restricted: bool,
     pub(super) allowed_roles: Vec<String>,
+    pub(super) enrollment_types: i16,
+    pub(super) requires_approval: bool,
+    pub(super) keeps_keys: bool,
+    pub(super) one_click: bool,
     pub(super) allow_wildcards: bool,
+    pub(super) allow_key_reuse: bool,
+    pub(super) require_dns: bool,
+    pub(super) subject_rules: Value,
+    pub(super) subject_defaults: Value,
+    pub(super) enrollment_fields: Value,
+    pub(super) settings_rules: Value,
+    pub(super) settings_defaults: Value,
+    pub(super) authority_types: i16,
+    pub(super) authority_restricted: bool,
+    pub(super) authority_roles: Vec<String>,
+    pub(super) authority_require_dns: bool,
+    pub(super) authority_one_click: bool,
+    pub(super) authority_terms: bool,
+}
+
+/// What an operator may change of a template; null keeps what is there.
+#[derive(Default)]
+pub(super) struct TemplateChange {
+    pub(super) display_name: Option<String>,
+    pub(super) validity_days: Option<i32>,
+    pub(super) key_algorithms: Option<Vec<String>>,
+    pub(super) restricted: Option<bool>,
+    pub(super) allowed_roles: Option<Vec<String>>,
+    pub(super) enrollment_types: Option<i16>,
+    pub(super) requires_approval: Option<bool>,
+    pub(super) keeps_keys: Option<bool>,
+    pub(super) one_click: Option<bool>,
+    pub(super) allow_wildcards: Option<bool>,
+    pub(super) allow_key_reuse: Option<bool>,
+    pub(super) require_dns: Option<bool>,
+    pub(super) subject_rules: Option<Value>,
+    pub(super) subject_defaults: Option<Value>,
+    pub(super) enrollment_fields: Option<Value>,
+}
+
+/// The row of `template_settings`.
+pub(super) struct SettingsRow {
+    pub(super) allow_wildcards: bool,
+    pub(super) allow_key_reuse: bool,
+    pub(super) require_dns: bool,
+    pub(super) subject_rules: Value,
+    pub(super) subject_defaults: Value,
+}
+
+/// What an operator may change of an authority.
+#[derive(Clone)]
+pub(super) struct AuthoritySettings {
+    pub(super) id: i64,
+    pub(super) enrollment_types: i16,
+    pub(super) restricted: bool,
+    pub(super) allowed_roles: Vec<String>,
+    pub(super) require_dns: bool,
+    pub(super) one_click: bool,
+    pub(super) terms: bool,
 }
 
 /// A revoked certificate of an authority.
@@ -98,18 +159,150 @@ pub(super) async fn insert_authorities(
     Ok(())
 }
 
-pub(super) async fn template_by_name(
+/// The templates of this short name or these ids; all with neither.
+pub(super) async fn templates(
     db: &mut PgConnection,
-    short_name: &str,
-) -> sqlx::Result<Option<TemplateRow>> {
+    short_name: Option<&str>,
+    ids: Option<&[i64]>,
+) -> sqlx::Result<Vec<TemplateRow>> {
     sqlx::query_as!(
         TemplateRow,
-        "-- name: template_by_name
-        SELECT id, short_name, validity_days, key_algorithms, extended_key_usages, allowed_roles, allow_wildcards
-        FROM templates WHERE lower(short_name) = lower($1)",
-        short_name
+        r#"-- name: templates
+        SELECT t.id, t.short_name, t.display_name, t.validity_days, t.key_algorithms, t.extended_key_usages,
+            t.restricted, t.allowed_roles, t.enrollment_types, t.requires_approval, t.keeps_keys, t.one_click,
+            COALESCE(t.allow_wildcards, s.allow_wildcards) AS "allow_wildcards!",
+            COALESCE(t.allow_key_reuse, s.allow_key_reuse) AS "allow_key_reuse!",
+            COALESCE(t.require_dns, s.require_dns) AS "require_dns!",
+            t.subject_rules, t.subject_defaults, t.enrollment_fields,
+            s.subject_rules AS settings_rules, s.subject_defaults AS settings_defaults,
+            a.enrollment_types AS authority_types, a.restricted AS authority_restricted,
+            a.allowed_roles AS authority_roles, a.require_dns AS authority_require_dns,
+            a.one_click AS authority_one_click, a.terms AS authority_terms
+        FROM templates t CROSS JOIN template_settings s JOIN authorities a ON a.kind = 'issuing'
+        WHERE ($1::text IS NULL OR lower(t.short_name) = lower($1))
+            AND ($2::bigint[] IS NULL OR t.id = ANY ($2))
+        ORDER BY t.id LIMIT 1000"#,
+        short_name,
+        ids as Option<&[i64]>
     )
-    .fetch_optional(db)
+    .fetch_all(db)
+    .await
+}
+
+/// Changes a template; false when there is none.
+pub(super) async fn change_template(
+    db: &mut PgConnection,
+    id: i64,
+    change: &TemplateChange,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "-- name: change_template
+        UPDATE templates SET
+            display_name = COALESCE($2, display_name), validity_days = COALESCE($3, validity_days),
+            key_algorithms = COALESCE($4, key_algorithms), restricted = COALESCE($5, restricted),
+            allowed_roles = COALESCE($6, allowed_roles), enrollment_types = COALESCE($7, enrollment_types),
+            requires_approval = COALESCE($8, requires_approval), keeps_keys = COALESCE($9, keeps_keys),
+            one_click = COALESCE($10, one_click), allow_wildcards = COALESCE($11, allow_wildcards),
+            allow_key_reuse = COALESCE($12, allow_key_reuse), require_dns = COALESCE($13, require_dns),
+            subject_rules = COALESCE($14, subject_rules), subject_defaults = COALESCE($15, subject_defaults),
+            enrollment_fields = COALESCE($16, enrollment_fields)
+        WHERE id = $1",
+        id,
+        change.display_name.as_deref(),
+        change.validity_days,
+        change.key_algorithms.as_deref(),
+        change.restricted,
+        change.allowed_roles.as_deref(),
+        change.enrollment_types,
+        change.requires_approval,
+        change.keeps_keys,
+        change.one_click,
+        change.allow_wildcards,
+        change.allow_key_reuse,
+        change.require_dns,
+        change.subject_rules.as_ref(),
+        change.subject_defaults.as_ref(),
+        change.enrollment_fields.as_ref()
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What holds for all templates.
+pub(super) async fn template_settings(db: &mut PgConnection) -> sqlx::Result<SettingsRow> {
+    sqlx::query_as!(
+        SettingsRow,
+        "-- name: template_settings
+        SELECT allow_wildcards, allow_key_reuse, require_dns, subject_rules, subject_defaults FROM template_settings"
+    )
+    .fetch_one(db)
+    .await
+}
+
+pub(super) async fn change_template_settings(
+    db: &mut PgConnection,
+    change: &TemplateChange,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "-- name: change_template_settings
+        UPDATE template_settings SET
+            allow_wildcards = COALESCE($1, allow_wildcards), allow_key_reuse = COALESCE($2, allow_key_reuse),
+            require_dns = COALESCE($3, require_dns), subject_rules = COALESCE($4, subject_rules),
+            subject_defaults = COALESCE($5, subject_defaults)",
+        change.allow_wildcards,
+        change.allow_key_reuse,
+        change.require_dns,
+        change.subject_rules.as_ref(),
+        change.subject_defaults.as_ref()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What operators set of authorities.
+pub(super) async fn authority_settings(db: &mut PgConnection) -> sqlx::Result<Vec<AuthoritySettings>> {
+    sqlx::query_as!(
+        AuthoritySettings,
+        "-- name: authority_settings
+        SELECT id, enrollment_types, restricted, allowed_roles, require_dns, one_click, terms FROM authorities ORDER BY id"
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub(super) async fn change_authority(
+    db: &mut PgConnection,
+    settings: &AuthoritySettings,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "-- name: change_authority
+        UPDATE authorities SET enrollment_types = $2, restricted = $3, allowed_roles = $4, require_dns = $5,
+            one_click = $6, terms = $7
+        WHERE id = $1",
+        settings.id,
+        settings.enrollment_types,
+        settings.restricted,
+        &settings.allowed_roles,
+        settings.require_dns,
+        settings.one_click,
+        settings.terms
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Those of some names that are no role's, in any case.
+pub(super) async fn unknown_roles(db: &mut PgConnection, names: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"-- name: unknown_roles
+        SELECT name AS "name!" FROM unnest($1::text[]) AS given (name)
+        WHERE NOT EXISTS (SELECT 1 FROM roles r WHERE lower(r.name) = lower(given.name))"#,
+        names
+    )
+    .fetch_all(db)
     .await
 }
 

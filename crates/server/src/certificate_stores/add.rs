@@ -179,6 +179,7 @@ fn placement(target: &AddToStore, index: usize) -> Result<Placement, Error> {
         include_private_key: target.include_private_key,
         job_fields: target.job_fields.clone(),
         entry_password,
+        replaced: None,
     })
 }
 

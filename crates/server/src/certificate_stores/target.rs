@@ -23,6 +23,9 @@ pub(super) const MAX_ALIAS: usize = 512;
 /// Longest password of an entry, in characters.
 const MAX_PASSWORD: usize = 256;
 
+/// Job property by which extensions learn which certificate is replaced (operator contract, 4.4).
+const RENEWAL_THUMBPRINT: &str = "RenewalThumbprint";
+
 /// What decisions about a store need to know.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreFacts {
@@ -126,6 +129,8 @@ pub(crate) struct Placement {
     pub(crate) include_private_key: bool,
     pub(crate) job_fields: BTreeMap<String, Value>,
     pub(crate) entry_password: Option<Secret>,
+    /// Thumbprint of the certificate that is replaced there, which store extensions of others look for.
+    pub(crate) replaced: Option<String>,
 }
 
 /// What a job row says of an addition or removal. Never a secret.
@@ -186,7 +191,10 @@ pub(crate) fn decide_add(
     let include_private_key = private_key_wanted(store, certificate, placement)?;
     let alias = alias_wanted(store, placement)?;
     let occasion = Occasion::Add { private_key: include_private_key };
-    let fields = entry_parameters::read(store, "JobFields", &placement.job_fields, None, occasion)?;
+    let mut fields = entry_parameters::read(store, "JobFields", &placement.job_fields, None, occasion)?;
+    if let Some(thumbprint) = &placement.replaced {
+        fields.plain.insert(RENEWAL_THUMBPRINT.to_owned(), thumbprint.clone());
+    }
     let mut job = store.job(Operation::Add, when, now);
     job.certificate_id = Some(certificate.id);
     let secrets = JobSecrets {

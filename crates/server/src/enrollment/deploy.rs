@@ -1,22 +1,31 @@
-//! `POST /Enrollment/PFX/Deploy`: one management job for each store that can have one; each store is judged by
-//! itself (operator contract, chapter 4.3).
-
-use std::collections::{HashMap, HashSet};
+//! `POST /Enrollment/PFX/Deploy` and `/Replace`: a certificate, or a request whose certificate is still to come, goes
+//! to stores (operator contract, chapters 4.3 and 4.4).
 
 use chrono::{DateTime, Utc};
-use sealift_protocol::operator::enrollment::{Deploy, DeployFailure, DeployStore, Deployed, DeployedJob};
-use sealift_protocol::{Secret, StoreId};
+use sealift_protocol::Secret;
+use sealift_protocol::operator::enrollment::{Deploy, DeployStore, Deployed, Replace};
 use sqlx::PgConnection;
 
+use super::delivery::{self, Delivery, Target};
 use super::error::Error;
-use crate::certificate_stores::{self, Placement, StoreFacts, decide_add, load_facts};
+use super::filing::{DENIED, PENDING};
+use super::{access, queries};
+use crate::authority::template::EnrollmentKind;
+use crate::certificate_stores::load_facts;
 use crate::certificates::{self, CertificateFacts};
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::orchestrator_jobs::{self, Cause, NewJob, When};
+use crate::orchestrator_jobs::NewJob;
 use crate::security::{Principal, audit, permission};
 
-/// Deploys a certificate that is on record.
+/// What is to be delivered.
+enum Source {
+    Certificate(CertificateFacts),
+    /// A request that waits, and whether its certificate will have its key here.
+    Request(i64, bool),
+}
+
+/// Deploys a certificate to stores that the caller names.
 pub(super) async fn deploy(
     db: &mut PgConnection,
     floor: &Floor,
@@ -25,125 +34,147 @@ pub(super) async fn deploy(
     now: DateTime<Utc>,
 ) -> Result<(Deployed, Vec<NewJob>), Failure> {
     caller.require(permission::ENROLL_PFX)?;
-    let certificate = certificate(db, request).await?;
-    let job_time = request.job_time.map(|time| time.utc());
-    let password = request.password.as_ref();
+    let source = source(db, caller, request.certificate_id, request.request_id, now).await?;
     let stores = match request.stores.is_empty() {
         false => request.stores.clone(),
         true => from_older_form(db, request).await?,
     };
-    place(db, floor, caller, &certificate, &stores, password, job_time, now).await
+    let targets = delivery::targets(&stores, floor.configuration.limits.stores_per_call)?;
+    let delivery = Delivery {
+        targets: &targets,
+        password: request.password.as_ref(),
+        job_time: request.job_time.map(|time| time.utc()),
+        operation: audit::Operation::ScheduledAdd,
+    };
+    send(db, floor, caller, source, &delivery, now).await
 }
 
-/// Places a certificate into stores, as [`Deploy`] and version 2 of the enrollment do.
-#[expect(clippy::too_many_arguments, reason = "each is a fact of its own; a struct would only rename them")]
-pub(super) async fn place(
+/// Replaces a certificate wherever inventories found it.
+pub(super) async fn replace(
     db: &mut PgConnection,
     floor: &Floor,
     caller: &Principal,
-    certificate: &CertificateFacts,
-    stores: &[DeployStore],
-    password: Option<&Secret>,
-    job_time: Option<DateTime<Utc>>,
+    request: &Replace,
     now: DateTime<Utc>,
 ) -> Result<(Deployed, Vec<NewJob>), Failure> {
-    check(stores, floor.configuration.limits.stores_per_call)?;
-    let ids: Vec<StoreId> = stores.iter().filter_map(|store| store.store_id).collect();
-    let facts = load_facts(db, &ids).await?;
-    let when = job_time.filter(|time| *time > now).map_or(When::Now, When::At);
-    let mut deployed = Deployed::default();
-    let mut jobs = Vec::new();
-    for store in stores {
-        let Some(id) = store.store_id else { continue };
-        let placement = Placement {
-            alias: store.alias.clone(),
-            overwrite: store.overwrite,
-            include_private_key: certificate.has_key
-                && facts.get(&id).is_none_or(|facts| facts.private_key != 0),
-            job_fields: store.properties.clone(),
-            entry_password: password.cloned(),
-        };
-        match decide(floor, &facts, id, certificate, &placement, caller, when, now) {
-            Ok(job) => {
-                deployed.successful_stores.push(id);
-                deployed.jobs.push(DeployedJob { store_id: id, job_id: job.id });
-                jobs.push(job);
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                deployed.failed_stores.push(id);
-                let (error_code, message) = (failure.code().to_string(), failure.message().to_owned());
-                deployed.failures.push(DeployFailure { store_id: id, error_code, message });
-            }
+    caller.require(permission::ENROLL_PFX)?;
+    delivery::require_scheduling(caller)?;
+    let existing = given(request.existing_certificate_id);
+    let existing = existing.ok_or_else(|| Error::Invalid("ExistingCertificateId is required".to_owned()))?;
+    if given(request.certificate_id).is_some() && given(request.request_id).is_some() {
+        let message = "CertificateId, RequestId: give one of the two, and leave the other out or 0";
+        return Err(Error::Invalid(message.to_owned()).into());
+    }
+    let existing = certificate(db, caller, "ExistingCertificateId", existing, now).await?;
+    let source = source(db, caller, request.certificate_id, request.request_id, now).await?;
+    if let Source::Certificate(new) = &source
+        && new.id == existing.id
+    {
+        let message = "CertificateId: a certificate cannot replace itself".to_owned();
+        return Err(Error::Invalid(message).into());
+    }
+    let targets = delivery::holders(db, floor, &existing).await?;
+    let delivery = Delivery {
+        targets: &targets,
+        password: request.password.as_ref(),
+        job_time: request.job_time.map(|time| time.utc()),
+        operation: audit::Operation::ScheduledReplacement,
+    };
+    send(db, floor, caller, source, &delivery, now).await
+}
+
+/// Sends a new certificate, or one that is awaited, where the caller of an enrollment or a renewal wants it.
+pub(super) async fn send_new(
+    db: &mut PgConnection,
+    floor: &Floor,
+    caller: &Principal,
+    (certificate_id, request_id, has_key): (Option<i64>, i64, bool),
+    targets: &[Target],
+    (password, job_time): (Option<&Secret>, Option<DateTime<Utc>>),
+    now: DateTime<Utc>,
+) -> Result<(Deployed, Vec<NewJob>), Failure> {
+    let source = match certificate_id {
+        Some(id) => Source::Certificate(facts(db, "CertificateId", id).await?),
+        None => Source::Request(request_id, has_key),
+    };
+    let operation = audit::Operation::ScheduledAdd;
+    send(db, floor, caller, source, &Delivery { targets, password, job_time, operation }, now).await
+}
+
+async fn send(
+    db: &mut PgConnection,
+    floor: &Floor,
+    caller: &Principal,
+    source: Source,
+    delivery: &Delivery<'_>,
+    now: DateTime<Utc>,
+) -> Result<(Deployed, Vec<NewJob>), Failure> {
+    match source {
+        Source::Certificate(facts) => delivery::place(db, floor, caller, &facts, delivery, now).await,
+        Source::Request(id, has_key) => {
+            Ok((delivery::wait(db, floor, caller, id, has_key, delivery, now).await?, Vec::new()))
         }
     }
-    let cause = Cause::call(caller.name());
-    let queued: Vec<_> = jobs.iter().map(|job| (cause.clone(), job.clone())).collect();
-    orchestrator_jobs::schedule(db, &queued, floor.configuration.jobs.max_attempts, now).await?;
-    let (good, bad) = (jobs.len(), deployed.failed_stores.len());
-    let line = audit::Line {
-        actor: caller.name().to_owned(),
-        operation: audit::Operation::ScheduledAdd,
-        entity_type: "Certificate",
-        entity_id: certificate.id.to_string(),
-        message: format!(
-            "scheduled the deployment of certificate {} to {good} stores; {bad} refused",
-            certificate.id
-        ),
-    };
-    audit::record(db, &[line], now).await?;
-    Ok((deployed, jobs))
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a fact of its own; a struct would only rename them")]
-fn decide(
-    floor: &Floor,
-    facts: &HashMap<StoreId, StoreFacts>,
-    id: StoreId,
-    certificate: &CertificateFacts,
-    placement: &Placement,
+/// Clients that cannot leave an id out send 0.
+fn given(id: Option<i64>) -> Option<i64> {
+    id.filter(|id| *id > 0)
+}
+
+/// The certificate named by `CertificateId`, else the request named by `RequestId`.
+async fn source(
+    db: &mut PgConnection,
     caller: &Principal,
-    when: When,
+    certificate_id: Option<i64>,
+    request_id: Option<i64>,
     now: DateTime<Utc>,
-) -> Result<NewJob, certificate_stores::Error> {
-    let store = facts.get(&id).ok_or(certificate_stores::Error::UnknownStore(id))?;
-    decide_add(store, certificate, placement, caller, &floor.sealing, when, now)
+) -> Result<Source, Failure> {
+    match (given(certificate_id), given(request_id)) {
+        (Some(id), _) => Ok(Source::Certificate(certificate(db, caller, "CertificateId", id, now).await?)),
+        (None, Some(id)) => requested(db, caller, id, now).await,
+        (None, None) => Err(Error::Invalid("CertificateId or RequestId is required".to_owned()).into()),
+    }
 }
 
-/// The certificate named by `CertificateId`, else by `RequestId`; 0 means not given. The authority issues at once
-/// and numbers requests as it numbers certificates.
-async fn certificate(db: &mut PgConnection, request: &Deploy) -> Result<CertificateFacts, Failure> {
-    let given = |id: Option<i64>| id.filter(|id| *id > 0);
-    let (member, id) = match (given(request.certificate_id), given(request.request_id)) {
-        (Some(id), _) => ("CertificateId", id),
-        (None, Some(id)) => ("RequestId", id),
-        (None, None) => {
-            return Err(Error::Invalid("CertificateId or RequestId is required".to_owned()).into());
+async fn requested(
+    db: &mut PgConnection,
+    caller: &Principal,
+    id: i64,
+    now: DateTime<Utc>,
+) -> Result<Source, Failure> {
+    let not_found = || Error::Invalid(format!("RequestId: enrollment request {id} was not found"));
+    let request = queries::request_facts(db, id).await?.ok_or_else(not_found)?;
+    match (request.state, request.certificate_id) {
+        (DENIED, _) => Err(Error::Invalid(format!("RequestId: enrollment request {id} was denied")).into()),
+        (PENDING, _) => {
+            if request.requester != caller.name() {
+                caller.require(permission::CERTIFICATES_READ)?;
+            }
+            let has_key = request.kind == EnrollmentKind::Pfx as i16 && request.keeps_keys;
+            Ok(Source::Request(request.id, has_key))
         }
-    };
+        (_, Some(issued)) => {
+            Ok(Source::Certificate(certificate(db, caller, "RequestId", issued, now).await?))
+        }
+        (_, None) => Err(not_found().into()),
+    }
+}
+
+async fn certificate(
+    db: &mut PgConnection,
+    caller: &Principal,
+    member: &str,
+    id: i64,
+    now: DateTime<Utc>,
+) -> Result<CertificateFacts, Failure> {
+    access::require_usable(db, caller, id, now).await?;
+    facts(db, member, id).await
+}
+
+async fn facts(db: &mut PgConnection, member: &str, id: i64) -> Result<CertificateFacts, Failure> {
     let found = certificates::facts(db, &[id]).await?.pop();
     found.ok_or_else(|| Error::Invalid(format!("{member}: certificate {id} was not found")).into())
-}
-
-fn check(stores: &[DeployStore], limit: usize) -> Result<(), Error> {
-    let invalid = |message: String| Err(Error::Invalid(message));
-    if stores.is_empty() {
-        return invalid("Stores must name at least one store".to_owned());
-    }
-    if stores.len() > limit {
-        return invalid(format!("Stores names {} stores; at most {limit} fit in one call", stores.len()));
-    }
-    let mut seen = HashSet::with_capacity(stores.len());
-    for (index, store) in stores.iter().enumerate() {
-        match store.store_id {
-            None => return invalid(format!("Stores[{index}].StoreId is required")),
-            Some(id) if !seen.insert(id) => {
-                return invalid(format!("Stores[{index}]: certificate store {id} is named twice"));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// `StoreIds` with `StoreTypes`: what is said of a type applies to every store of that type.

@@ -1,12 +1,17 @@
-//! What a call of `POST /Enrollment/PFX` asks for, checked member by member (operator contract, 4.5). Pure: nothing
-//! is looked up here.
+//! What a call of `POST /Enrollment/PFX` or `/Enrollment/CSR` asks for, checked member by member (operator contract,
+//! 4.5 and 4.8). Pure: nothing is looked up here.
 
 use std::collections::BTreeMap;
 
-use sealift_pki::{DistinguishedName, KeyAlgorithm, SubjectAlternativeName};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sealift_pki::{
+    CertificateRequest, DistinguishedName, KeyAlgorithm, PrivateKey, SubjectAlternativeName, SubjectPublicKey,
+};
 use sealift_protocol::Secret;
-use sealift_protocol::operator::enrollment::EnrollPfx;
+use sealift_protocol::operator::enrollment::{EnrollCsr, EnrollPfx};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::authority::names;
@@ -25,38 +30,6 @@ const MAX_METADATA_VALUE: usize = 4_000;
 /// Most characters of a friendly name.
 const MAX_FRIENDLY_NAME: usize = 256;
 
-/// How the certificate and its key are handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    /// PKCS#12.
-    Pfx,
-    /// PKCS#12 too; the caller is going to deploy it.
-    Store,
-    /// PEM text.
-    Pem,
-}
-
-impl Format {
-    /// From the header `x-certificateformat`.
-    pub(super) fn parse(header: Option<&str>) -> Result<Self, Error> {
-        match header.map(str::trim).unwrap_or_default().to_ascii_uppercase().as_str() {
-            "" | "PFX" => Ok(Self::Pfx),
-            "STORE" => Ok(Self::Store),
-            "PEM" => Ok(Self::Pem),
-            other => Err(Error::Format(shortened(other))),
-        }
-    }
-
-    /// Ending of the file name that is suggested.
-    pub(super) const fn extension(self) -> &'static str {
-        match self {
-            Self::Pfx => "pfx",
-            Self::Store => "store",
-            Self::Pem => "pem",
-        }
-    }
-}
-
 /// Order of certificates in text; PKCS#12 has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChainOrder {
@@ -66,14 +39,28 @@ pub(super) enum ChainOrder {
     RootFirst,
 }
 
-/// A certificate that is asked for. `Debug` shows no password.
+/// What every enrollment tells beside subject and key.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    /// Short name.
+    pub(super) template: Option<String>,
+    /// Id of the pattern, which is its template's.
+    pub(super) pattern: Option<i64>,
+    pub(super) authority: Option<String>,
+    pub(super) names: Vec<SubjectAlternativeName>,
+    pub(super) metadata: BTreeMap<String, String>,
+    /// Enrollment field of the template to text.
+    pub(super) fields: BTreeMap<String, String>,
+    /// The role that is to own the certificate.
+    pub(super) owner_id: Option<i64>,
+    pub(super) owner_name: Option<String>,
+}
+
+/// A certificate that is asked for, with a key that the server makes. `Debug` shows no password.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) subject: DistinguishedName,
-    /// Short name.
-    pub(super) template: String,
-    pub(super) authority: Option<String>,
-    pub(super) names: Vec<SubjectAlternativeName>,
+    pub(super) wishes: Wishes,
     /// The template's default when none was asked for.
     pub(super) key: Option<KeyAlgorithm>,
     /// Made by the server when none was given.
@@ -81,9 +68,24 @@ pub(super) struct Draft {
     pub(super) include_chain: bool,
     pub(super) chain_order: ChainOrder,
     pub(super) friendly_name: Option<String>,
-    pub(super) metadata: BTreeMap<String, String>,
     /// 3DES with SHA-1 in the PKCS#12.
     pub(super) legacy_encryption: bool,
+    /// A line with the subject above each certificate in PEM.
+    pub(super) subject_header: bool,
+    /// The certificate that the new one follows.
+    pub(super) renewal_of: Option<i64>,
+}
+
+/// A certificate that is asked for, for a key of the caller's.
+#[derive(Debug)]
+pub(super) struct CsrDraft {
+    pub(super) csr: CertificateRequest,
+    pub(super) wishes: Wishes,
+    /// To be kept with the certificate.
+    pub(super) key: Option<PrivateKey>,
+    pub(super) include_chain: bool,
+    /// A line with the subject above each certificate in PEM.
+    pub(super) subject_header: bool,
 }
 
 /// Checks every member; the first that is wrong is named.
@@ -91,19 +93,90 @@ pub(super) fn read(request: EnrollPfx) -> Result<Draft, Error> {
     if let Some(password) = &request.password {
         check_password("Password", password)?;
     }
+    if request.renewal_certificate_id.is_some_and(|id| id <= 0) {
+        return Err(Error::invalid(
+            "RenewalCertificateId",
+            "expected the id of a certificate, or null for none",
+        ));
+    }
     Ok(Draft {
         subject: subject(request.subject.as_deref())?,
-        template: template(request.template)?,
-        authority: request.certificate_authority,
-        names: alternative_names(&request.sans)?,
+        wishes: Wishes {
+            template: template(request.template, request.enrollment_pattern_id)?,
+            pattern: request.enrollment_pattern_id.filter(|id| *id != 0),
+            authority: request.certificate_authority,
+            names: alternative_names(&request.sans)?,
+            metadata: texts("Metadata", request.metadata)?,
+            fields: texts("AdditionalEnrollmentFields", request.additional_enrollment_fields)?,
+            owner_id: request.owner_role_id.filter(|id| *id != 0),
+            owner_name: request.owner_role_name,
+        },
         key: key(request.key_type.as_deref(), request.key_length, request.curve.as_deref())?,
         password: request.password,
         include_chain: request.include_chain,
         chain_order: chain_order(request.chain_order.as_deref())?,
         friendly_name: friendly_name(request.custom_friendly_name)?,
-        metadata: metadata(request.metadata)?,
         legacy_encryption: request.use_legacy_encryption,
+        subject_header: request.include_subject_header.unwrap_or(false),
+        renewal_of: request.renewal_certificate_id,
     })
+}
+
+/// As [`read`], for a request of the caller's own, whose signature is verified.
+pub(super) fn read_csr(request: EnrollCsr) -> Result<CsrDraft, Error> {
+    let csr = certificate_request(request.csr.as_deref())?;
+    let key = request.private_key.as_ref().map(|key| private_key(key, &csr)).transpose()?;
+    let asked = csr.subject_alternative_names();
+    check_count("CSR", asked.len())?;
+    let mut wanted = Vec::with_capacity(asked.len());
+    for name in asked {
+        wanted.push(names::asked(name).map_err(|reason| Error::invalid("CSR", reason))?);
+    }
+    wanted.extend(alternative_names(&request.sans)?);
+    Ok(CsrDraft {
+        wishes: Wishes {
+            template: template(request.template, request.enrollment_pattern_id)?,
+            pattern: request.enrollment_pattern_id.filter(|id| *id != 0),
+            authority: request.certificate_authority,
+            names: wanted,
+            metadata: texts("Metadata", request.metadata)?,
+            fields: texts("AdditionalEnrollmentFields", request.additional_enrollment_fields)?,
+            owner_id: request.owner_role_id.filter(|id| *id != 0),
+            owner_name: request.owner_role_name,
+        },
+        csr,
+        key,
+        include_chain: request.include_chain,
+        subject_header: request.include_subject_header.unwrap_or(true),
+    })
+}
+
+/// The request in a member `CSR`, its signature verified.
+pub(super) fn certificate_request(text: Option<&str>) -> Result<CertificateRequest, Error> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    let text =
+        text.ok_or_else(|| Error::invalid("CSR", "a certificate request is required (PKCS#10 in PEM)"))?;
+    CertificateRequest::from_text(text).map_err(|error| Error::invalid("CSR", error))
+}
+
+/// The key of a request, as PEM or base64 of PKCS#8.
+fn private_key(text: &Secret, csr: &CertificateRequest) -> Result<PrivateKey, Error> {
+    let wrong = |reason: &str| Error::invalid("PrivateKey", reason);
+    let key = match text.expose().contains("-----BEGIN ") {
+        true => PrivateKey::from_pem(text.expose()).map_err(|error| wrong(&error.to_string()))?,
+        false => {
+            let bare: String = text.expose().split_ascii_whitespace().collect();
+            let der = STANDARD
+                .decode(bare)
+                .map(Zeroizing::new)
+                .map_err(|_| wrong("expected PEM, or base64 of PKCS#8"))?;
+            PrivateKey::from_pkcs8_der(&der).map_err(|error| wrong(&error.to_string()))?
+        }
+    };
+    match SubjectPublicKey::from(&key) == *csr.public_key() {
+        true => Ok(key),
+        false => Err(wrong("it is not the key of the certificate request")),
+    }
 }
 
 /// Refuses a password that a PKCS#12 file could not be opened with everywhere.
@@ -142,24 +215,31 @@ fn subject(text: Option<&str>) -> Result<DistinguishedName, Error> {
     }
 }
 
-fn template(name: Option<String>) -> Result<String, Error> {
-    let name = name.unwrap_or_default().trim().to_owned();
-    match name.is_empty() || name.contains('\0') {
-        true => {
-            Err(Error::invalid("Template", "the short name of a template is required, such as TLSServer"))
-        }
-        false => Ok(name),
+fn template(name: Option<String>, pattern: Option<i64>) -> Result<Option<String>, Error> {
+    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    match name {
+        Some(name) if name.contains('\0') => Err(Error::invalid("Template", "a name has no such character")),
+        None if pattern.is_none_or(|id| id == 0) => Err(Error::invalid(
+            "Template",
+            "the short name of a template is required, such as TLSServer, or EnrollmentPatternId",
+        )),
+        name => Ok(name),
+    }
+}
+
+fn check_count(member: &str, count: usize) -> Result<(), Error> {
+    match count > names::MAX_NAMES {
+        true => Err(Error::invalid(
+            member,
+            format!("at most {} names are allowed, {count} were given", names::MAX_NAMES),
+        )),
+        false => Ok(()),
     }
 }
 
 fn alternative_names(sans: &BTreeMap<String, Vec<String>>) -> Result<Vec<SubjectAlternativeName>, Error> {
     let count: usize = sans.values().map(Vec::len).sum();
-    if count > names::MAX_NAMES {
-        return Err(Error::invalid(
-            "SANs",
-            format!("at most {} names are allowed, {count} were given", names::MAX_NAMES),
-        ));
-    }
+    check_count("SANs", count)?;
     let mut read = Vec::with_capacity(count);
     for (kind, values) in sans {
         for value in values {
@@ -210,13 +290,14 @@ fn friendly_name(name: Option<String>) -> Result<Option<String>, Error> {
     Ok(Some(name))
 }
 
-fn metadata(given: BTreeMap<String, Value>) -> Result<BTreeMap<String, String>, Error> {
+/// Values of named fields as texts; nulls are left out.
+fn texts(member: &str, given: BTreeMap<String, Value>) -> Result<BTreeMap<String, String>, Error> {
     if given.len() > MAX_METADATA {
-        return Err(Error::invalid("Metadata", format!("at most {MAX_METADATA} fields are allowed")));
+        return Err(Error::invalid(member, format!("at most {MAX_METADATA} fields are allowed")));
     }
     let mut read = BTreeMap::new();
     for (name, value) in given {
-        let member = format!("Metadata.{}", shortened(&name));
+        let member = format!("{member}.{}", shortened(&name));
         if name.trim().is_empty()
             || name.chars().count() > MAX_METADATA_NAME
             || name.chars().any(char::is_control)
@@ -261,7 +342,7 @@ mod tests {
     fn the_least_call_is_enough() {
         let draft = read(request()).unwrap();
         assert_eq!(draft.subject.common_name(), Some("www.example.test"));
-        assert!(draft.password.is_none() && draft.key.is_none() && draft.names.is_empty());
+        assert!(draft.password.is_none() && draft.key.is_none() && draft.wishes.names.is_empty());
         assert_eq!(draft.chain_order, ChainOrder::EndEntityFirst);
     }
 
@@ -338,19 +419,49 @@ mod tests {
     #[test]
     fn metadata_becomes_text() {
         let given = serde_json::json!({"Owner": "web", "Cost": 17, "Live": true, "Unset": null});
-        let read = metadata(serde_json::from_value(given).unwrap()).unwrap();
+        let read = texts("Metadata", serde_json::from_value(given).unwrap()).unwrap();
         let pairs: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(pairs, [("Cost", "17"), ("Live", "true"), ("Owner", "web")]);
     }
 
     #[test]
-    fn formats_are_read_in_any_case() {
-        assert_eq!(Format::parse(None).unwrap(), Format::Pfx);
-        assert_eq!(Format::parse(Some("store")).unwrap(), Format::Store);
-        assert_eq!(Format::parse(Some("Pem")).unwrap(), Format::Pem);
-        for other in ["ZIP", "JKS", "REPLACE", "x"] {
-            let refusal = Format::parse(Some(other)).unwrap_err().to_string();
-            assert!(refusal.contains("PFX, STORE and PEM"), "{refusal}");
-        }
+    fn a_pattern_stands_for_a_template_and_0_for_no_renewal_is_refused() {
+        let by_pattern = EnrollPfx { template: None, enrollment_pattern_id: Some(7), ..request() };
+        let draft = read(by_pattern).unwrap();
+        assert_eq!((draft.wishes.template, draft.wishes.pattern), (None, Some(7)));
+        assert!(
+            refusal(|call| (call.template, call.enrollment_pattern_id) = (None, Some(0)))
+                .starts_with("Template: ")
+        );
+        assert!(refusal(|call| call.renewal_certificate_id = Some(0)).starts_with("RenewalCertificateId: "));
+    }
+
+    #[test]
+    fn a_request_of_the_callers_own_brings_its_names_and_may_bring_its_key() {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let name = DistinguishedName::parse("CN=www.example.test").unwrap();
+        let names = [SubjectAlternativeName::Dns("WWW.example.test".to_owned())];
+        let csr = CertificateRequest::create(&key, &name, &names).unwrap();
+        let call = |csr: &str, key: Option<Secret>| EnrollCsr {
+            csr: Some(csr.to_owned()),
+            template: Some("TLSServer".to_owned()),
+            sans: BTreeMap::from([("ip".to_owned(), vec!["192.0.2.7".to_owned()])]),
+            private_key: key,
+            ..EnrollCsr::default()
+        };
+        let pem = Secret::new(key.to_pem().as_str());
+        let draft = read_csr(call(&csr.to_pem().replace('\n', "\r\n"), Some(pem.clone()))).unwrap();
+        assert_eq!(
+            draft.wishes.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["www.example.test", "192.0.2.7"]
+        );
+        assert!(draft.key.is_some() && draft.subject_header);
+        let refused = |call| read_csr(call).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused(call("x", None)).starts_with("CSR: "));
+        assert!(refused(call("", None)).starts_with("CSR: "));
+        let other = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let other = Secret::new(other.to_pem().as_str());
+        assert!(refused(call(&csr.to_pem(), Some(other))).contains("not the key"));
+        assert!(refused(call(&csr.to_pem(), Some(Secret::new("x")))).starts_with("PrivateKey: "));
     }
 }

@@ -4,8 +4,9 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 
+use crate::http::problem::NOT_FOUND;
 use crate::http::{Code, Failure};
-use crate::{authority, certificates};
+use crate::{authority, certificates, sealing};
 
 /// The contract's own number: the format asked for is not supported.
 const FORMAT_UNSUPPORTED: Code = Code(0xA011_0008);
@@ -14,18 +15,32 @@ const INVALID: Code = Code(0xA018_0001);
 /// Too many keys are being made.
 const BUSY: Code = Code(0xA018_0002);
 
+/// The state of a request does not allow it.
+const STATE: Code = Code(0xA018_0003);
+
 /// Why a certificate was not enrolled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A format that is not supported.
-    #[error("x-certificateformat: '{0}' is not supported; supported are PFX, STORE and PEM")]
-    Format(String),
+    #[error("x-certificateformat: '{given}' is not supported; supported are {supported}")]
+    Format {
+        /// What was asked for.
+        given: String,
+        /// What may be asked for.
+        supported: String,
+    },
     /// A version that is not supported.
     #[error("x-keyfactor-api-version: '{0}' is not supported; supported are 1 and 2")]
     Version(String),
     /// A member is missing, out of bounds, or not understood: its name, what is wrong, and what is expected.
     #[error("{0}")]
     Invalid(String),
+    /// Something that the call names does not exist.
+    #[error("{0} was not found")]
+    NotFound(String),
+    /// The state of a request does not allow it.
+    #[error("{0}")]
+    State(String),
     /// Too many keys are being made.
     #[error("too many private keys are being made at the moment; try again shortly, or ask for an ECC key")]
     Busy,
@@ -38,6 +53,15 @@ pub(crate) enum Error {
     /// A key could not be made or packed.
     #[error(transparent)]
     Pki(#[from] sealift_pki::Error),
+    /// An archive could not be written.
+    #[error("the archive could not be written: {0}")]
+    Archive(String),
+    /// What the database holds is not what was put there.
+    #[error("{0} in the database cannot be read")]
+    Damaged(&'static str),
+    /// Something could not be sealed or opened.
+    #[error(transparent)]
+    Sealing(#[from] sealing::Error),
     /// The authority refused or failed.
     #[error(transparent)]
     Authority(#[from] authority::Error),
@@ -70,10 +94,14 @@ impl From<Error> for Failure {
             Error::Authority(error) => error.into(),
             Error::Certificates(error) => error.into(),
             Error::Database(error) => error.into(),
-            Error::Format(_) => refuse(StatusCode::BAD_REQUEST, FORMAT_UNSUPPORTED),
+            Error::Format { .. } => refuse(StatusCode::BAD_REQUEST, FORMAT_UNSUPPORTED),
             Error::Version(_) | Error::Invalid(_) => refuse(StatusCode::BAD_REQUEST, INVALID),
+            Error::NotFound(_) => refuse(StatusCode::NOT_FOUND, NOT_FOUND),
+            Error::State(_) => refuse(StatusCode::BAD_REQUEST, STATE),
             Error::Busy => refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY),
-            Error::Thread(_) | Error::Pki(_) => Self::fault(error),
+            Error::Thread(_) | Error::Pki(_) | Error::Archive(_) | Error::Damaged(_) | Error::Sealing(_) => {
+                Self::fault(error)
+            }
         }
     }
 }

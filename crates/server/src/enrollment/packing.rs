@@ -1,11 +1,16 @@
-//! How a new certificate and its key are handed out: PKCS#12 or PEM, and the file's name. The key is
+//! How a new certificate and its key are handed out: PKCS#12, PEM or an archive, and the file's name. The key is
 //! always under the password.
+
+use std::io::{Cursor, Write as _};
 
 use sealift_pki::{Certificate, Encryption, Pkcs12, PrivateKey, encrypted_key};
 use sealift_protocol::Secret;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
-use super::draft::{ChainOrder, Format};
+use super::draft::ChainOrder;
 use super::error::Error;
+use super::format::Format;
 
 /// Iterations of key derivation: what current Java writes. The file leaves the house under a password that people
 /// may have chosen.
@@ -23,13 +28,16 @@ pub(super) struct Parcel {
     pub(super) format: Format,
     pub(super) chain_order: ChainOrder,
     pub(super) legacy_encryption: bool,
+    /// A line with the subject above each certificate in PEM.
+    pub(super) subject_header: bool,
 }
 
 /// Packs; takes milliseconds, so not on an async thread.
 pub(super) fn pack(parcel: Parcel) -> Result<Vec<u8>, Error> {
     match parcel.format {
         Format::Pem => pem(&parcel),
-        Format::Pfx | Format::Store => {
+        Format::Zip => zip(&parcel),
+        Format::Pfx | Format::Store | Format::Replace => {
             let encryption =
                 if parcel.legacy_encryption { Encryption::TripleDesSha1 } else { Encryption::Aes256Sha256 };
             let entry = Pkcs12 {
@@ -44,22 +52,57 @@ pub(super) fn pack(parcel: Parcel) -> Result<Vec<u8>, Error> {
 
 /// The certificates, then the key under the password.
 fn pem(parcel: &Parcel) -> Result<Vec<u8>, Error> {
-    let mut texts: Vec<String> = parcel.certificates.iter().map(Certificate::to_pem).collect();
+    let mut text = certificates(parcel);
+    text.push_str(&encrypted_key::to_pem(&parcel.key, parcel.password.expose(), ITERATIONS)?);
+    Ok(text.into_bytes())
+}
+
+/// The certificates one after the other.
+fn certificates(parcel: &Parcel) -> String {
+    let text = |certificate: &Certificate| match parcel.subject_header {
+        true => with_subject(certificate),
+        false => certificate.to_pem(),
+    };
+    let mut texts: Vec<String> = parcel.certificates.iter().map(text).collect();
     if parcel.chain_order == ChainOrder::RootFirst {
         texts.reverse();
     }
-    texts.push(encrypted_key::to_pem(&parcel.key, parcel.password.expose(), ITERATIONS)?);
-    Ok(texts.concat().into_bytes())
+    texts.concat()
+}
+
+/// PEM text below a line with the subject, which readers of PEM pass over.
+pub(super) fn with_subject(certificate: &Certificate) -> String {
+    let subject: String =
+        certificate.subject().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("#{subject}\n{}", certificate.to_pem())
+}
+
+/// An archive of the certificates and of the key under the password, for programs that want them apart.
+fn zip(parcel: &Parcel) -> Result<Vec<u8>, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Archive(error.to_string());
+    let stem = parcel.certificates.first().map(stem).unwrap_or_default();
+    let key = encrypted_key::to_pem(&parcel.key, parcel.password.expose(), ITERATIONS)?;
+    let files = [(format!("{stem}.crt"), certificates(parcel)), (format!("{stem}.key"), key)];
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, text) in files {
+        archive.start_file(name, options).map_err(|error| failed(&error))?;
+        archive.write_all(text.as_bytes()).map_err(|error| failed(&error))?;
+    }
+    Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
 }
 
 /// The name under which a client may save the file: letters, digits, `.`, `-` and `_` only, so that it means the same
 /// in a header and on every disk.
-pub(super) fn file_name(certificate: &Certificate, format: Format) -> String {
+pub(super) fn file_name(certificate: &Certificate, extension: &str) -> String {
+    format!("{}.{extension}", stem(certificate))
+}
+
+fn stem(certificate: &Certificate) -> String {
     let names = certificate.subject_alternative_names();
     let name =
         certificate.common_name().map(str::to_owned).or_else(|| names.first().map(ToString::to_string));
-    let stem = safe_stem(&name.unwrap_or_else(|| certificate.serial_number().to_string()));
-    format!("{stem}.{}", format.extension())
+    safe_stem(&name.unwrap_or_else(|| certificate.serial_number().to_string()))
 }
 
 fn safe_stem(name: &str) -> String {
@@ -98,6 +141,7 @@ mod tests {
             format,
             chain_order,
             legacy_encryption: false,
+            subject_header: false,
         }
     }
 
@@ -121,6 +165,17 @@ mod tests {
             Pkcs12::decode(&pack(packed).unwrap(), "correct horse", sealift_pki::Limits::UPLOAD).unwrap();
         assert_eq!((read.key, read.friendly_name.as_deref()), (Some(key), Some("web")));
         assert_eq!(read.certificates.first().and_then(Certificate::common_name), Some("leaf"));
+    }
+
+    #[test]
+    fn an_archive_holds_certificates_and_key_apart() {
+        let packed = Parcel { subject_header: true, ..parcel(Format::Zip, ChainOrder::EndEntityFirst) };
+        let mut archive = zip::ZipArchive::new(Cursor::new(pack(packed).unwrap())).unwrap();
+        let mut read = |name: &str| std::io::read_to_string(archive.by_name(name).unwrap()).unwrap();
+        let (certificates, key) = (read("leaf.crt"), read("leaf.key"));
+        assert!(certificates.starts_with("#CN=leaf\n-----BEGIN CERTIFICATE-----"), "{certificates}");
+        assert_eq!(sealift_pki::pem::certificates(&certificates).unwrap().len(), 2);
+        assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, IntoDeserializer as _, Visitor, value::StringDeserializer,
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Why a body was refused.
 #[derive(Debug)]
@@ -76,11 +76,27 @@ impl Lenient {
     }
 }
 
+/// A text without the character NUL, which the database cannot keep and nobody means.
+fn storable(text: String) -> Result<String, Error> {
+    if text.contains('\0') {
+        return Err(de::Error::custom("a text cannot hold the character NUL"));
+    }
+    Ok(text)
+}
+
+/// A number as text; whole numbers without the fraction that some writers give them (`2.0`).
+fn shortest(number: &Number) -> String {
+    match number.as_f64() {
+        Some(value) if number.is_f64() && value.fract() == 0.0 && value.abs() < 9e15 => format!("{value:.0}"),
+        _ => number.to_string(),
+    }
+}
+
 macro_rules! integers {
     ($($method:ident $visit:ident $kind:ty),*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             let number = match &self.0 {
-                Value::Number(number) => number.to_string().parse::<$kind>().ok(),
+                Value::Number(number) => shortest(number).parse::<$kind>().ok(),
                 Value::String(text) => text.trim().parse::<$kind>().ok(),
                 _ => return Err(self.refuse("a whole number")),
             };
@@ -104,7 +120,7 @@ impl<'de> de::Deserializer<'de> for Lenient {
                 (None, Some(value)) => visitor.visit_i64(value),
                 (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
-            Value::String(text) => visitor.visit_string(text),
+            Value::String(text) => visitor.visit_string(storable(text)?),
             Value::Array(_) => self.deserialize_seq(visitor),
             Value::Object(_) => self.deserialize_map(visitor),
         }
@@ -131,7 +147,7 @@ impl<'de> de::Deserializer<'de> for Lenient {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            Value::String(text) => visitor.visit_string(text),
+            Value::String(text) => visitor.visit_string(storable(text)?),
             Value::Number(number) => visitor.visit_string(number.to_string()),
             Value::Bool(value) => visitor.visit_string(value.to_string()),
             _ => Err(self.refuse("a text")),
@@ -293,6 +309,22 @@ mod tests {
     use sealift_protocol::operator::enrollment::{Deploy, EnrollPfx};
 
     use super::*;
+
+    #[test]
+    fn numbers_may_have_an_empty_fraction_and_texts_no_nul() {
+        let add: AddCertificate = read(r#"{"CertificateId": 7.0}"#);
+        assert_eq!(add.certificate_id, Some(7));
+        for (body, reason) in [
+            (r#"{"CertificateId": 7.5}"#, "CertificateId: 7.5 is not a whole number in range"),
+            (
+                r#"{"CertificateStores": [{"Alias": "a\u0000"}]}"#,
+                "CertificateStores[0].Alias: a text cannot hold the character NUL",
+            ),
+        ] {
+            let refused = from_slice::<AddCertificate>(body.as_bytes()).map(|_| ()).unwrap_err();
+            assert_eq!(refused.to_string(), reason);
+        }
+    }
 
     fn read<T: DeserializeOwned>(text: &str) -> T {
         from_slice(text.as_bytes()).unwrap()

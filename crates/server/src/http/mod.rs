@@ -8,6 +8,7 @@ pub(crate) mod calls;
 mod filter;
 pub(crate) mod filter_sql;
 mod lenient_json;
+mod links;
 pub(crate) mod list;
 pub(crate) mod listing;
 pub(crate) mod openapi;
@@ -16,6 +17,7 @@ pub(crate) mod places;
 pub(crate) mod problem;
 #[cfg(test)]
 mod query_language_tests;
+mod responses;
 pub(crate) mod route;
 
 pub(crate) use answer::json;

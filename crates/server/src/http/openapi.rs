@@ -6,38 +6,25 @@ use std::collections::BTreeMap;
 use actix_web::http::Method;
 use sealift_protocol::Problem;
 use utoipa::ToSchema;
-use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{
     Array, Components, ComponentsBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type,
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
-};
+use utoipa::openapi::{Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required};
 
+use super::links::{self, Takers};
 use super::list::MAX_PAGE;
+use super::responses::responses;
 use super::route::{Access, Doc, Endpoint, Parameter};
 
-const JSON: &str = "application/json";
-/// Statuses that any guarded operation may answer, beside its success, and what each means.
-const REFUSALS: [(&str, &str); 7] = [
-    ("400", "Bad input; nothing was changed. The message names the member and the reason."),
-    ("401", "No credentials, or wrong ones."),
-    ("403", "The caller lacks a permission, which the message names."),
-    ("404", "Something that the call names does not exist, or not for this caller."),
-    ("413", "The body is over the limit."),
-    ("500", "The server failed; its log says why."),
-    ("503", "The server is stopping, or its database does not answer: try again after Retry-After."),
-];
-
+pub(super) const JSON: &str = "application/json";
 /// A type that crosses the wire, as a schema and the schemas it needs.
 pub(crate) struct Shape {
-    schema: RefOr<Schema>,
+    pub(super) schema: RefOr<Schema>,
     needs: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -62,6 +49,20 @@ impl Shape {
         let Self { schema, needs } = Self::one::<T>();
         Self { schema: RefOr::T(Schema::Array(Array::new(schema))), needs }
     }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.schema, RefOr::T(Schema::Array(_)))
+    }
+
+    /// The type of a member of the structure, or of the structures in the list. The structure itself comes last in
+    /// what the shape needs.
+    pub(super) fn member(&self, name: &str) -> Option<RefOr<Schema>> {
+        match self.needs.last() {
+            Some((_, RefOr::T(Schema::Object(object)))) => object.properties.get(name).cloned(),
+            _ => None,
+        }
+    }
 }
 
 /// The document of these operations; `base` is where they are served, `version` that of the product.
@@ -69,13 +70,15 @@ pub(crate) fn document(endpoints: &[Endpoint], base: &str, version: &str) -> Ope
     let mut schemas = BTreeMap::new();
     let problem = Shape::one::<Problem>();
     schemas.extend(problem.needs.iter().cloned());
+    let takers = Takers::of(endpoints);
     let mut paths = Paths::new();
     for endpoint in endpoints.iter().filter(|endpoint| endpoint.access != Access::AgentDoor) {
         for shape in endpoint.doc.body.iter().chain(&endpoint.doc.answer) {
             schemas.extend(shape.needs.iter().cloned());
         }
         let Some(method) = http_method(&endpoint.method) else { continue };
-        let item = PathItem::new(method, operation(endpoint, &problem.schema));
+        let parameter = links::parameter(endpoint.path, endpoints);
+        let item = PathItem::new(method, operation(endpoint, &problem.schema, &takers, parameter));
         match paths.paths.get_mut(endpoint.path) {
             Some(known) => known.merge_operations(item),
             None => {
@@ -116,8 +119,13 @@ fn components(schemas: BTreeMap<String, RefOr<Schema>>) -> Components {
         .build()
 }
 
-fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
-    let Doc { summary, query, fields, body, answer, example } = &endpoint.doc;
+fn operation(
+    endpoint: &Endpoint,
+    problem: &RefOr<Schema>,
+    takers: &Takers<'_>,
+    id: Option<RefOr<Schema>>,
+) -> Operation {
+    let Doc { summary, query, fields, body, example, .. } = &endpoint.doc;
     let mut operation = OperationBuilder::new()
         .summary(Some(*summary))
         .tag(endpoint.path.split('/').nth(1).unwrap_or_default())
@@ -132,13 +140,15 @@ fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
             .security(SecurityRequirement::new("Basic", nothing.clone()))
             .security(SecurityRequirement::new("Bearer", nothing));
     }
+    let mut id = id;
     for name in endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        let schema = id.take().unwrap_or_else(|| RefOr::T(text_schema()));
         operation = operation.parameter(
             ParameterBuilder::new()
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .schema(Some(text_schema())),
+                .schema(Some(schema)),
         );
     }
     for (name, kind, meaning) in query {
@@ -152,40 +162,42 @@ fn operation(endpoint: &Endpoint, problem: &RefOr<Schema>) -> Operation {
     }
     if let Some(shape) = body {
         let mut content = Content::new(Some(shape.schema.clone()));
-        content.example = example.and_then(|text| serde_json::from_str(text).ok());
+        content.example = example.and_then(|text| serde_json::from_str(&with_numbers(text)).ok());
         operation = operation.request_body(Some(
             RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content).build(),
         ));
     }
-    operation = match answer {
-        None => operation.response("204", Response::new("Done.")),
-        Some(shape) => {
-            let mut response = ResponseBuilder::new()
-                .description("Done.")
-                .content(JSON, Content::new(Some(shape.schema.clone())));
-            if fields.is_some() {
-                let mut total = Header::new(Object::with_type(Type::Integer));
-                total.description =
-                    Some("Rows that match, before paging; counted exactly up to 10,000.".to_owned());
-                response = response.header("x-total-count", total);
-            }
-            operation.response("200", response.build())
-        }
-    };
-    if endpoint.access != Access::Public {
-        for (status, meaning) in REFUSALS {
-            let content = Content::new(Some(problem.clone()));
-            operation = operation
-                .response(status, ResponseBuilder::new().description(meaning).content(JSON, content).build());
-        }
+    for (status, response) in responses(endpoint, problem, takers) {
+        operation = operation.response(status, response);
     }
     operation.build()
 }
 
 /// `GET /Agents/{id}` becomes `get_Agents_id`.
-fn operation_id(endpoint: &Endpoint) -> String {
+pub(super) fn operation_id(endpoint: &Endpoint) -> String {
     let path = endpoint.path.trim_start_matches('/').replace(['{', '}'], "").replace(['/', '.'], "_");
     format!("{}_{path}", endpoint.method.as_str().to_ascii_lowercase())
+}
+
+/// An example as JSON: words that stand for numbers, and so without quotes, become a number.
+fn with_numbers(example: &str) -> String {
+    let mut found = String::with_capacity(example.len());
+    let mut in_text = false;
+    let mut rest = example;
+    while let Some(next) = rest.chars().next() {
+        if !in_text
+            && rest.starts_with("{{")
+            && let Some((_, after)) = rest.split_once("}}")
+        {
+            found.push('1');
+            rest = after;
+            continue;
+        }
+        in_text ^= next == '"' && !found.ends_with('\\');
+        found.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    found
 }
 
 fn text_schema() -> Schema {
@@ -196,10 +208,15 @@ fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuild
     let schema = match kind {
         Parameter::Flag => Object::with_type(Type::Boolean),
         Parameter::Text => Object::with_type(Type::String),
-        Parameter::Number => ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .build(),
+        Parameter::Number => {
+            let (least, most) = bounds(name);
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(least)
+                .maximum(most)
+                .build()
+        }
     };
     ParameterBuilder::new()
         .name(name)
@@ -207,6 +224,16 @@ fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuild
         .required(Required::False)
         .description(Some(meaning))
         .schema(Some(Schema::Object(schema)))
+}
+
+/// The least and the greatest value of a parameter of lists.
+fn bounds(name: &str) -> (Option<i64>, Option<i64>) {
+    match name {
+        "PageReturned" => (Some(1), None),
+        "ReturnLimit" => (Some(1), Some(MAX_PAGE)),
+        "SortAscending" => (Some(0), Some(1)),
+        _ => (None, None),
+    }
 }
 
 fn list_parameters(fields: &str) -> [(&'static str, Parameter, String); 5] {
@@ -221,4 +248,16 @@ fn list_parameters(fields: &str) -> [(&'static str, Parameter, String); 5] {
         ("SortField", Parameter::Text, "Field to sort by.".to_owned()),
         ("SortAscending", Parameter::Number, "0 ascending, 1 descending, whatever the name says.".to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_without_quotes_become_numbers() {
+        let example = r#"{"Id": {{id}}, "Of": {"Store": "{{store}}", "Text": "a \"{{b}}\""}}"#;
+        let expected = r#"{"Id": 1, "Of": {"Store": "{{store}}", "Text": "a \"{{b}}\""}}"#;
+        assert_eq!(with_numbers(example), expected);
+    }
 }

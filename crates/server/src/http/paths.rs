@@ -4,16 +4,17 @@
 //! end; method names mean the same in any case. Every answer names the product's version and carries a fresh
 //! correlation id.
 
-use actix_web::ResponseError as _;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri, uri::PathAndQuery};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpResponse, ResponseError as _};
 
+use super::answer;
 use super::calls::Calls;
-use super::problem::Failure;
+use super::problem::{self, Failure};
 
 /// What is configured about addresses.
 #[derive(Debug)]
@@ -42,15 +43,17 @@ pub(crate) async fn normalize<B: MessageBody + 'static>(
     if let Some(method) = upper_case(request.method()) {
         request.head_mut().method = method;
     }
-    let correlation = uuid::Uuid::now_v7();
-    let _running = match request.app_data::<Data<Calls>>().map(|calls| calls.enter()) {
-        Some(None) => {
-            let refused = Failure::stopping().error_response().map_into_boxed_body();
-            return Ok(request.into_response(refused));
+    let running = request.app_data::<Data<Calls>>().map(|calls| calls.enter());
+    let mut response = match (&running, request.path().contains("%00")) {
+        (Some(None), _) => request.into_response(Failure::stopping().error_response().map_into_boxed_body()),
+        // No name and no id holds the character NUL, and the database would fail at it.
+        (_, true) => {
+            let nowhere = problem::no_such_route(request.path());
+            let refused = answer::write(&mut HttpResponse::NotFound(), &nowhere);
+            request.into_response(refused.map_into_boxed_body())
         }
-        running => running.flatten(),
+        _ => next.call(request).await?.map_into_boxed_body(),
     };
-    let mut response = next.call(request).await?.map_into_boxed_body();
     let headers = response.headers_mut();
     if let Some(addresses) = &addresses {
         headers.insert(PRODUCT_VERSION, addresses.product_version.clone());
@@ -58,7 +61,7 @@ pub(crate) async fn normalize<B: MessageBody + 'static>(
     if !headers.contains_key(API_VERSIONS) {
         headers.insert(API_VERSIONS, HeaderValue::from_static("1.0"));
     }
-    if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
+    if let Ok(value) = HeaderValue::from_str(&uuid::Uuid::now_v7().to_string()) {
         headers.insert(CORRELATION_ID, value);
     }
     Ok(response)

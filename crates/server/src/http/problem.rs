@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use sealift_protocol::Problem;
 
@@ -16,6 +17,8 @@ pub(crate) const MALFORMED: Code = Code(0xA010_0001);
 pub(crate) const INVALID: Code = Code(0xA010_0002);
 /// The thing named in the path or the body does not exist.
 pub(crate) const NOT_FOUND: Code = Code(0xA010_0003);
+/// The path does not take this method.
+pub(crate) const WRONG_METHOD: Code = Code(0xA010_0005);
 /// No credentials, or wrong ones.
 pub(crate) const NOT_AUTHENTICATED: Code = Code(0xA014_0001);
 /// The caller lacks a permission (the contract's own number).
@@ -74,6 +77,11 @@ impl Failure {
     pub(crate) fn with_reasons(mut self, reasons: Vec<String>) -> Self {
         self.reasons = reasons;
         self
+    }
+
+    /// Whether the server failed, rather than refused.
+    pub(crate) fn is_fault(&self) -> bool {
+        self.cause.is_some()
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -153,6 +161,21 @@ pub(crate) fn no_such_route(path: &str) -> Problem {
         message: format!("{} was not found: no operation of this server has this path", shortened(path)),
         failed_operations: Vec::new(),
     }
+}
+
+/// The refusal of a method that a path does not have; it names those that it has.
+pub(crate) fn wrong_method(allowed: &[Method]) -> HttpResponse {
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let failure = Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        WRONG_METHOD,
+        format!("this path does not take this method; it takes {allowed}"),
+    );
+    let mut response = failure.error_response();
+    if let Ok(value) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
 }
 
 /// At most 200 characters of a text that came from outside.

@@ -4,13 +4,17 @@
 //! permission test walks, the list that `GET /Status/Endpoints` answers and the list that serves calls are
 //! one and the same.
 
+use std::collections::BTreeMap;
+use std::future::ready;
+
 use actix_web::http::Method;
 use actix_web::web::ServiceConfig;
-use actix_web::{HttpResponse, Resource, Route};
+use actix_web::{Resource, Route};
 use utoipa::ToSchema;
 
 use super::filter_sql::Field;
 use super::openapi::Shape;
+use super::problem;
 
 /// What a caller needs to call an endpoint at all. The operation behind it decides the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,10 @@ pub(crate) struct Doc {
     pub(crate) answer: Option<Shape>,
     /// A body that works, as JSON; words in double braces stand for ids.
     pub(crate) example: Option<&'static str>,
+    /// What it answers, where that is no JSON of ours: a media type.
+    pub(crate) media: Option<&'static str>,
+    /// Whether it sends its callers elsewhere.
+    pub(crate) redirects: bool,
 }
 
 /// What a query parameter holds.
@@ -68,8 +76,16 @@ pub(crate) enum Parameter {
 
 impl Endpoint {
     const fn new(method: Method, path: &'static str, access: Access, route: fn() -> Route) -> Self {
-        let doc =
-            Doc { summary: "", query: Vec::new(), fields: None, body: None, answer: None, example: None };
+        let doc = Doc {
+            summary: "",
+            query: Vec::new(),
+            fields: None,
+            body: None,
+            answer: None,
+            example: None,
+            media: None,
+            redirects: false,
+        };
         Self { method, path, access, doc, route }
     }
 
@@ -131,6 +147,18 @@ impl Endpoint {
         self
     }
 
+    /// It answers a file of this media type.
+    pub(crate) const fn answers_file(mut self, media: &'static str) -> Self {
+        self.doc.media = Some(media);
+        self
+    }
+
+    /// It sends its callers elsewhere.
+    pub(crate) const fn redirects(mut self) -> Self {
+        self.doc.redirects = true;
+        self
+    }
+
     /// A body that works. `{{store}}` and the like stand for ids; the test that sends it knows them.
     pub(crate) const fn example(mut self, body: &'static str) -> Self {
         self.doc.example = Some(body);
@@ -144,14 +172,20 @@ pub(crate) fn register(
     endpoints: Vec<Endpoint>,
     guard: fn(Route, Access) -> Route,
 ) {
+    let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
+    for endpoint in &endpoints {
+        methods.entry(routed_path(endpoint.path)).or_default().push(endpoint.method.clone());
+    }
     let mut resources: Vec<(String, Resource)> = Vec::new();
     for endpoint in endpoints {
         let path = routed_path(endpoint.path);
+        let allowed = methods.get(&path).cloned().unwrap_or_default();
         let route = guard((endpoint.route)().method(endpoint.method), endpoint.access);
         let position = resources.iter().position(|(known, _)| *known == path);
         let resource = match position {
             Some(position) => resources.swap_remove(position).1,
-            None => Resource::new(&path).default_service(actix_web::web::to(wrong_method)),
+            None => Resource::new(&path)
+                .default_service(actix_web::web::to(move || ready(problem::wrong_method(&allowed)))),
         };
         resources.push((path, resource.route(route)));
     }
@@ -172,8 +206,4 @@ fn routed_path(path: &str) -> String {
             },
         )
         .fold(String::new(), |path, segment| path + "/" + &segment)
-}
-
-async fn wrong_method() -> HttpResponse {
-    HttpResponse::MethodNotAllowed().finish()
 }

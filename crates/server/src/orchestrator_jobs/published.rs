@@ -146,8 +146,8 @@ pub(crate) fn describe(floor: &Floor, leased: &Leased) -> Result<Configured, Fai
         return Ok(configured);
     }
     let details: Details = serde_json::from_value(leased.details.clone()).map_err(Failure::fault)?;
-    configured.job.job_properties =
-        details.fields.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    let fields = details.fields.into_iter();
+    configured.job.job_properties = fields.map(|(name, value)| (name, Secret::new(value))).collect();
     if let Some(sealed) = &leased.sealed_secret {
         let place = Place { table: "jobs", row: &leased.id, column: "sealed_secret" };
         let opened = floor.sealing.open(place, sealed).map_err(Failure::fault)?;

@@ -34,6 +34,13 @@ const LIVING: &str = " FROM (
     WHERE s.next_inventory_at IS NOT NULL AND s.approved
 ) AS living WHERE true";
 
+const COLUMNS: &str = "id, client_machine, store_path, job_type, state, attempt, scheduled, recurrence, schedule, run_at,
+    retry_at, requested_at, agent_machine,
+    (SELECT a.status FROM agents a WHERE a.id = living.agent_id) AS agent_status,
+    (SELECT a.last_seen_at FROM agents a WHERE a.id = living.agent_id) AS last_seen_at,
+    (SELECT other.id FROM jobs AS other WHERE other.agent_id = living.agent_id AND other.store_id = living.store_id
+        AND other.id <> living.id AND other.state IN (2, 5) LIMIT 1) AS behind";
+
 /// [`LIVING`] with the names of jobs.
 fn living() -> String {
     LIVING.replace("{JOB_TYPE}", JOB_TYPE)
@@ -120,23 +127,17 @@ pub(super) async fn scheduled_jobs(
     now: DateTime<Utc>,
 ) -> Result<(Vec<ScheduledJob>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
+    let asker = Asker { name: caller.name(), now };
     let key = Column { sql: "id", kind: Kind::Guid };
     let listing = Listing {
         name: "scheduled_jobs",
-        columns: "id, client_machine, store_path, job_type, state, attempt, scheduled, recurrence, schedule, run_at,
-            retry_at, requested_at, agent_machine,
-            (SELECT a.status FROM agents a WHERE a.id = living.agent_id) AS agent_status,
-            (SELECT a.last_seen_at FROM agents a WHERE a.id = living.agent_id) AS last_seen_at,
-            (SELECT other.id FROM jobs AS other WHERE other.agent_id = living.agent_id
-                AND other.store_id = living.store_id AND other.id <> living.id AND other.state IN (2, 5) LIMIT 1)
-                AS behind",
+        columns: COLUMNS,
         from: &living(),
         fields: SCHEDULED_FIELDS,
         order: Order { by: key, descending: false },
         key,
         narrow: Vec::new(),
     };
-    let asker = Asker { name: caller.name(), now };
     let (rows, total): (Vec<LivingRow>, i64) = listing.page(db, list, &asker).await?;
     let jobs = rows
         .into_iter()

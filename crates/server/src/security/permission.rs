@@ -20,6 +20,26 @@ pub(crate) const CERTIFICATES_REVOKE: &str = "/certificates/collections/revoke/"
 pub(crate) const COLLECTIONS_MODIFY: &str = "/certificates/collections/modify/";
 /// Enroll certificates with a private key, and deploy them.
 pub(crate) const ENROLL_PFX: &str = "/certificates/enrollment/pfx/";
+/// Enroll certificates with a request of one's own.
+pub(crate) const ENROLL_CSR: &str = "/certificates/enrollment/csr/";
+/// Read enrollment patterns.
+pub(crate) const PATTERNS_READ: &str = "/enrollment_pattern/read/";
+/// Read templates and certificate authorities.
+pub(crate) const PKI_READ: &str = "/pki/read/";
+/// Change templates and certificate authorities.
+pub(crate) const PKI_MODIFY: &str = "/pki/modify/";
+/// Read enrollment requests.
+pub(crate) const WORKFLOW_READ: &str = "/workflows/management/read/";
+/// Approve and deny enrollment requests.
+pub(crate) const WORKFLOW_PARTICIPATE: &str = "/workflows/management/participate/";
+/// Read every workflow instance.
+pub(crate) const INSTANCES_READ_ALL: &str = "/workflows/instances/read_all/";
+/// Read the workflow instances that one may decide.
+pub(crate) const INSTANCES_READ_ASSIGNED: &str = "/workflows/instances/read_assigned_to_me/";
+/// Read the workflow instances that one began.
+pub(crate) const INSTANCES_READ_MY: &str = "/workflows/instances/read_my/";
+/// Stop and delete workflow instances.
+pub(crate) const INSTANCES_MANAGE: &str = "/workflows/instances/manage/";
 /// Read certificate stores; may be narrowed to a container.
 pub(crate) const STORES_READ: &str = "/certificate_stores/read/";
 /// Schedule jobs on certificate stores; may be narrowed to a container.
@@ -48,7 +68,7 @@ pub(super) const AREAS: &[(&str, &str, &str)] = &[
     ("Auditing", "Read", "/auditing/read/"),
     ("CertificateCollections", "Modify", COLLECTIONS_MODIFY),
     ("CertificateEnrollment", "EnrollPFX", ENROLL_PFX),
-    ("CertificateEnrollment", "EnrollCSR", "/certificates/enrollment/csr/"),
+    ("CertificateEnrollment", "EnrollCSR", ENROLL_CSR),
     ("CertificateEnrollment", "CsrGeneration", "/certificates/enrollment/csr_generation/"),
     ("CertificateEnrollment", "PendingCsr", "/certificates/enrollment/pending_csr/"),
     ("CertificateMetadataTypes", "Read", "/metadata/types/read/"),
@@ -72,8 +92,8 @@ pub(super) const AREAS: &[(&str, &str, &str)] = &[
     ("Monitoring", "Read", "/monitoring/read/"),
     ("Monitoring", "Modify", "/monitoring/modify/"),
     ("Monitoring", "Test", "/monitoring/test/"),
-    ("PkiManagement", "Read", "/pki/read/"),
-    ("PkiManagement", "Modify", "/pki/modify/"),
+    ("PkiManagement", "Read", PKI_READ),
+    ("PkiManagement", "Modify", PKI_MODIFY),
     ("PrivilegedAccessManagement", "Read", "/privileged_access/read/"),
     ("PrivilegedAccessManagement", "Modify", "/privileged_access/modify/"),
     ("Reports", "Read", "/reports/read/"),
@@ -89,20 +109,20 @@ pub(super) const AREAS: &[(&str, &str, &str)] = &[
     ("SystemSettings", "Modify", "/system_settings/modify/"),
     ("WorkflowDefinitions", "Read", "/workflows/definitions/read/"),
     ("WorkflowDefinitions", "Modify", "/workflows/definitions/modify/"),
-    ("WorkflowInstances", "ReadAll", "/workflows/instances/read_all/"),
-    ("WorkflowInstances", "ReadAssignedToMe", "/workflows/instances/read_assigned_to_me/"),
-    ("WorkflowInstances", "ReadMy", "/workflows/instances/read_my/"),
-    ("WorkflowInstances", "Manage", "/workflows/instances/manage/"),
-    ("WorkflowManagement", "Read", "/workflows/management/read/"),
+    ("WorkflowInstances", "ReadAll", INSTANCES_READ_ALL),
+    ("WorkflowInstances", "ReadAssignedToMe", INSTANCES_READ_ASSIGNED),
+    ("WorkflowInstances", "ReadMy", INSTANCES_READ_MY),
+    ("WorkflowInstances", "Manage", INSTANCES_MANAGE),
+    ("WorkflowManagement", "Read", WORKFLOW_READ),
     ("WorkflowManagement", "Modify", "/workflows/management/modify/"),
     ("WorkflowManagement", "Test", "/workflows/management/test/"),
-    ("WorkflowManagement", "Participate", "/workflows/management/participate/"),
+    ("WorkflowManagement", "Participate", WORKFLOW_PARTICIPATE),
     ("WorkflowManagement", "Manage", "/workflows/management/manage/"),
 ];
 
 /// Permissions that have no older spelling.
 const PATHS_ALONE: &[&str] =
-    &["/certificates/collections/change_owner/", "/enrollment_pattern/read/", "/enrollment_pattern/modify/"];
+    &["/certificates/collections/change_owner/", PATTERNS_READ, "/enrollment_pattern/modify/"];
 
 /// Permissions that can be narrowed to one container or collection.
 const NARROWABLE: &[&str] = &[

@@ -4,14 +4,15 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Path};
-use actix_web::{HttpResponse, http::StatusCode};
+use actix_web::{HttpResponse, ResponseError as _, http::StatusCode};
 use utoipa_swagger_ui::{Config, serve};
 
 use super::http_server;
 use crate::floor::Floor;
-use crate::http::answer;
 use crate::http::openapi::document;
+use crate::http::problem::shortened;
 use crate::http::route::{Access, Endpoint};
+use crate::http::{Failure, answer};
 
 /// Where the document is, as seen from the page.
 const DOCUMENT: &str = "../openapi.json";
@@ -20,11 +21,14 @@ const DOCUMENT: &str = "../openapi.json";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/openapi.json", Access::Public, || web::to(openapi))
-            .summary("This document: OpenAPI 3.1, made from the routing table."),
+            .summary("This document: OpenAPI 3.1, made from the routing table.")
+            .answers_file("application/json"),
         Endpoint::get("/reference", Access::Public, || web::to(index))
-            .summary("The API reference, a page for people."),
+            .summary("The API reference, a page for people.")
+            .redirects(),
         Endpoint::get("/reference/{file}", Access::Public, || web::to(file))
-            .summary("Files of the API reference."),
+            .summary("Files of the API reference.")
+            .answers_file("*/*"),
     ]
 }
 
@@ -46,10 +50,7 @@ async fn file(name: Path<String>) -> HttpResponse {
             .insert_header(("Cache-Control", "max-age=3600"))
             .insert_header(("X-Content-Type-Options", "nosniff"))
             .body(file.bytes.into_owned()),
-        Ok(None) => HttpResponse::NotFound().finish(),
-        Err(error) => {
-            tracing::error!("a file of the API reference cannot be given: {error}");
-            HttpResponse::InternalServerError().finish()
-        }
+        Ok(None) => Failure::not_found(format_args!("the file '{}'", shortened(&name))).error_response(),
+        Err(error) => Failure::fault(error.to_string()).error_response(),
     }
 }

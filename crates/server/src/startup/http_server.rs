@@ -7,7 +7,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PayloadConfig, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _};
 use sealift_pki::Thumbprint;
 
 use super::listener::Tls;
@@ -17,8 +17,8 @@ use crate::http::body::BodyLimit;
 use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
 use crate::http::places::Places;
-use crate::http::problem;
 use crate::http::route::{Access, Endpoint, register};
+use crate::http::{Failure, problem};
 use crate::security::EndpointList;
 use crate::{
     agent_api, agents, authority, certificate_stores, certificates, enrollment, orchestrator_jobs, security,
@@ -32,8 +32,12 @@ const HANDSHAKES: usize = 256;
 /// Every operation of the operator API, with what it takes to call it.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
-        Endpoint::get("/healthz", Access::Public, || web::to(alive)).summary("Whether the process lives."),
-        Endpoint::get("/readyz", Access::Public, || web::to(ready)).summary("Whether it can serve."),
+        Endpoint::get("/healthz", Access::Public, || web::to(alive))
+            .summary("Whether the process lives.")
+            .answers_file("text/plain"),
+        Endpoint::get("/readyz", Access::Public, || web::to(ready))
+            .summary("Whether it can serve.")
+            .answers_file("text/plain"),
     ];
     endpoints.extend(api_reference::endpoints());
     endpoints.extend(security::endpoints());
@@ -136,10 +140,7 @@ async fn alive() -> HttpResponse {
 async fn ready(floor: Data<crate::floor::Floor>) -> HttpResponse {
     match sqlx::query("SELECT 1").execute(&floor.database.main).await {
         Ok(_) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
-        Err(error) => {
-            tracing::warn!("not ready, the database does not answer: {error}");
-            HttpResponse::ServiceUnavailable().finish()
-        }
+        Err(error) => Failure::from(error).error_response(),
     }
 }
 

@@ -10,15 +10,16 @@ CREATE TABLE jobs (
     id             uuid        PRIMARY KEY, -- version 7, so inserts stay at the index's right edge
     request_id     uuid        NOT NULL, -- the call that made it; the same for all its jobs
     agent_id       uuid        NOT NULL, -- who is to run it; no foreign key, it would cost each insert a row lock
-    store_id       uuid        NOT NULL, -- the store it works on; a discovery works on none and has its own id here
-    job_type       smallint    NOT NULL CHECK (job_type BETWEEN 1 AND 4), -- 1 inventory, 2 management, 3 reenrollment, 4 discovery
-    operation      smallint    NOT NULL CHECK (operation IN (1, 2, 3, 4, 6, 7)), -- 1 inventory, 2 add, 3 remove, 4 create, 6 reenrollment, 7 discovery
+    store_id       uuid        NOT NULL, -- the store it works on; a job that works on none has its own id here, so that it waits for nobody
+    job_type       smallint    NOT NULL CHECK (job_type BETWEEN 1 AND 6), -- 1 inventory, 2 management, 3 reenrollment, 4 discovery, 5 log retrieval, 6 custom
+    operation      smallint    NOT NULL CHECK (operation IN (1, 2, 3, 4, 6, 7, 9, 10)), -- 1 inventory, 2 add, 3 remove, 4 create, 6 reenrollment, 7 discovery, 9 log retrieval, 10 custom
     state          smallint    NOT NULL CHECK (state IN (1, 2, 5)), -- 1 waiting, 2 in process, 5 waiting for its next attempt
     attempt        smallint    NOT NULL DEFAULT 0 CHECK (attempt BETWEEN 0 AND max_attempts), -- attempts begun
     max_attempts   smallint    NOT NULL CHECK (max_attempts BETWEEN 1 AND 100), -- the last one is final
     run_at         timestamptz NOT NULL, -- not before this; also its place in the queue
     retry_at       timestamptz, -- when state 5 ends
     scheduled      boolean     NOT NULL, -- asked for at a time, not immediately
+    recurrence     text, -- for a run of a job that comes again: its schedule, as I_, D_, W_ or M_ and so on
     requested_at   timestamptz NOT NULL, -- when it was asked for
     requested_by   text        NOT NULL, -- name of the caller, or what caused it
     certificate_id bigint, -- the certificate it is about
@@ -27,7 +28,7 @@ CREATE TABLE jobs (
     agent_machine  text        NOT NULL, -- names as they were when it was asked for: history must not change with them
     client_machine text        NOT NULL, -- machine of the store
     store_path     text        NOT NULL, -- path of the store
-    store_type     text        NOT NULL, -- short name of the store type
+    store_type     text        NOT NULL, -- short name of the store type; of a custom job its type's name
     lease_token    uuid, -- proves the lease of the running attempt
     lease_until    timestamptz, -- when the lease ends unless renewed
     started_at     timestamptz, -- start of the running or last attempt
@@ -61,6 +62,7 @@ CREATE TABLE job_history (
     status         smallint    NOT NULL CHECK (status IN (3, 4, 5)), -- 3 completed, 4 acknowledged, 5 completed, will retry
     result         smallint    NOT NULL CHECK (result IN (2, 3, 4)), -- 2 success, 3 warning, 4 failure
     scheduled      boolean     NOT NULL, -- asked for at a time, not immediately
+    recurrence     text, -- as in jobs
     run_at         timestamptz NOT NULL, -- when it was due
     requested_at   timestamptz NOT NULL, -- when it was asked for
     requested_by   text        NOT NULL, -- by whom
@@ -70,7 +72,9 @@ CREATE TABLE job_history (
     agent_machine  text        NOT NULL, -- names as they were
     client_machine text        NOT NULL, -- machine of the store
     store_path     text        NOT NULL, -- path of the store
-    store_type     text        NOT NULL, -- short name of the store type
+    store_type     text        NOT NULL, -- short name of the store type; of a custom job its type's name
+    details        jsonb       NOT NULL, -- as in jobs, so that it can be asked for anew; never a secret
+    had_secret     boolean     NOT NULL, -- it carried a secret that is gone, so it cannot be asked for anew
     lease_token    uuid, -- lets a repeated report be recognised; null for an attempt that ended without one
     message        text        NOT NULL CHECK (length(message) <= 8000), -- what happened, for people
     error_code     text, -- stable code of what went wrong
@@ -101,3 +105,44 @@ CREATE TABLE job_steps (
 );
 COMMENT ON TABLE job_steps IS 'What agents reported of running attempts. Only appended to; a repeat is ignored.';
 CREATE INDEX job_steps_received ON job_steps (received_at);
+
+-- owner: orchestrator_jobs
+CREATE TABLE job_data (
+    history_id  bigint      PRIMARY KEY, -- the attempt that brought it
+    sealed_data bytea       NOT NULL, -- the result of a custom job, or a log, sealed to this row and column: logs can hold passwords
+    stored_at   timestamptz NOT NULL -- when it came; it goes when its month of history goes
+);
+COMMENT ON TABLE job_data IS 'What agents sent back as the result of an attempt, beside its message.';
+CREATE INDEX job_data_stored ON job_data (stored_at);
+
+-- owner: orchestrator_jobs
+CREATE TABLE custom_job_types (
+    id          uuid        PRIMARY KEY, -- by which agents know the job type too
+    name        text        NOT NULL CHECK (length(name) BETWEEN 1 AND 100), -- unique whatever its case; the capability is Custom.<name>
+    description text        NOT NULL CHECK (length(description) <= 1000), -- for people
+    fields      jsonb       NOT NULL, -- list of {Name, Type, DefaultValue, Required}; 1 text, 2 whole number, 3 time, 4 flag, 5 secret
+    created_at  timestamptz NOT NULL -- when it was made
+);
+COMMENT ON TABLE custom_job_types IS 'Kinds of jobs that operators describe and agents not ours bring programs for.';
+CREATE UNIQUE INDEX custom_job_types_name ON custom_job_types (lower(name));
+
+-- owner: orchestrator_jobs
+CREATE TABLE recurring_jobs (
+    id            uuid        PRIMARY KEY, -- the id of each of its runs, of which one lives at a time
+    request_id    uuid        NOT NULL, -- the call that made it
+    agent_id      uuid        NOT NULL, -- who is to run it
+    job_type_id   uuid        NOT NULL REFERENCES custom_job_types, -- its kind
+    schedule      jsonb       NOT NULL, -- as it was given
+    recurrence    text        NOT NULL, -- the same in short, as in jobs
+    next_at       timestamptz NOT NULL, -- when its next run is put into the queue
+    requested_at  timestamptz NOT NULL, -- when it was asked for
+    requested_by  text        NOT NULL, -- name of the caller
+    details       jsonb       NOT NULL, -- as in jobs
+    sealed_secret bytea, -- as in jobs, sealed to the row of a run there
+    agent_machine text        NOT NULL, -- name of the agent when it was asked for
+    type_name     text        NOT NULL -- name of its kind then
+);
+COMMENT ON TABLE recurring_jobs IS 'Custom jobs that come again and again.';
+CREATE INDEX recurring_jobs_next ON recurring_jobs (next_at);
+CREATE INDEX recurring_jobs_agent ON recurring_jobs (agent_id);
+CREATE INDEX recurring_jobs_type ON recurring_jobs (job_type_id);

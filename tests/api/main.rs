@@ -6,16 +6,19 @@
     reason = "every function here belongs to a test, and what a test cannot read ends it"
 )]
 
+mod agent_administration;
 mod agents_door;
 mod approval;
 mod audit;
 mod bad_input;
 mod containers;
+mod custom_jobs;
 mod deployment;
 mod discovery;
 mod enrollment;
 mod identity_provider;
 mod inventory;
+mod job_changes;
 mod job_times;
 mod odd_requests;
 mod permissions;

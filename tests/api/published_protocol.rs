@@ -22,7 +22,7 @@ pub(crate) struct PublishedAgent {
     pub(crate) id: String,
     pub(crate) machine: String,
     token: String,
-    capabilities: Value,
+    pub(crate) capabilities: Value,
     http: reqwest::Client,
     door: String,
 }
@@ -95,7 +95,7 @@ impl PublishedAgent {
         answer
     }
 
-    async fn complete(&self, job: &Value, audit: Value, status: i32, message: &str) -> Value {
+    pub(crate) async fn complete(&self, job: &Value, audit: Value, status: i32, message: &str) -> Value {
         let body = json!({"Status": status, "AuditId": audit, "JobId": job["JobId"], "Message": message});
         let (status, answer) = self.call(job["CompletionEndpoint"].as_str().unwrap(), body).await;
         assert_eq!((status, &answer["Result"]["Status"]), (StatusCode::OK, &json!(1)));
@@ -109,19 +109,19 @@ impl PublishedAgent {
         answer["Result"]["Status"].clone()
     }
 
-    async fn call(&self, endpoint: &str, mut body: Value) -> (StatusCode, Value) {
+    pub(crate) async fn call(&self, endpoint: &str, mut body: Value) -> (StatusCode, Value) {
         body["SessionToken"] = json!(self.token);
         send(&self.http, &self.door, endpoint, &body).await
     }
 
-    async fn store(&self, server: &TestServer, path: &str) -> String {
+    pub(crate) async fn store(&self, server: &TestServer, path: &str) -> String {
         let body = json!({"ClientMachine": self.machine, "StorePath": path, "CertStoreType": 2,
             "AgentId": self.id, "Properties": "{}"});
         server.admin.post("/CertificateStores", &body).await.ok()["Id"].as_str().unwrap().to_owned()
     }
 }
 
-fn pem_capabilities() -> Value {
+pub(crate) fn pem_capabilities() -> Value {
     json!([
         "CertStores.PEM.Inventory",
         "CertStores.PEM.Management",

@@ -104,6 +104,15 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
+    let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
+    let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
+    sqlx::query(
+        "UPDATE agents SET capabilities = capabilities || '{Custom.RestartService}' WHERE id::text = $1",
+    )
+    .bind(&agent.id)
+    .execute(server.database())
+    .await
+    .unwrap();
     let claim =
         json!({"ClaimType": "User", "ClaimValue": "CORP\\standby", "ProviderAuthenticationScheme": "Local"});
     let claim = made("/Security/Claims", claim).await["Id"].to_string();
@@ -142,6 +151,8 @@ pub(crate) async fn words(server: &TestServer) -> Words {
         ("{{container}}", container),
         ("{{store_type}}", store_type),
         ("{{server}}", server_entry),
+        ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
+        ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ]
 }
@@ -187,7 +198,9 @@ async fn every_example_works_as_it_stands() {
     let words = words(&server).await;
     // What is revoked or shut out by an example comes last.
     let mut routes = routes();
-    routes.sort_by_key(|route| ["/Certificates/Revoke", "/Agents/Disapprove"].contains(&route.path));
+    routes.sort_by_key(|route| {
+        ["/Certificates/Revoke", "/Agents/Disapprove", "/Agents/Reset"].contains(&route.path)
+    });
     let mut sent = 0;
     for route in routes {
         let Some(example) = route.example else { continue };

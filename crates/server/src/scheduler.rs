@@ -23,6 +23,8 @@ pub enum Sweep {
     RingDue,
     /// Makes scheduled inventories that have become due.
     DueInventories,
+    /// Puts runs of custom jobs that come again into the queue.
+    RecurringJobs,
     /// Writes when agents were last seen.
     LastSeen,
     /// Takes over what other replicas changed about agents.
@@ -38,11 +40,12 @@ pub enum Sweep {
 }
 
 /// Each sweep with its times: second, minute, hour, day, month, day of the week.
-const SWEEPS: [(Sweep, &str); 10] = [
+const SWEEPS: [(Sweep, &str); 11] = [
     (Sweep::ExpireLeases, "*/5 * * * * *"),
     (Sweep::ReleaseRetries, "1/5 * * * * *"),
     (Sweep::RingDue, "2/5 * * * * *"),
     (Sweep::DueInventories, "*/15 * * * * *"),
+    (Sweep::RecurringJobs, "5/15 * * * * *"),
     (Sweep::LastSeen, "10/30 * * * * *"),
     (Sweep::RefreshAgents, "3/5 * * * * *"),
     (Sweep::ForgetAgents, "50 13 * * * *"),
@@ -88,6 +91,14 @@ impl Sweep {
                 .await?;
                 transaction.commit().await?;
                 parts.dispatch.ring_all(made.iter().map(|job| job.agent_id));
+            }
+            Self::RecurringJobs => {
+                let mut transaction = floor.database.main.begin().await?;
+                let agents =
+                    orchestrator_jobs::sweep::start_recurring(&mut transaction, jobs.max_attempts, now)
+                        .await?;
+                transaction.commit().await?;
+                parts.dispatch.ring_all(agents);
             }
             Self::LastSeen => agents::sweep::write_last_seen(floor, &parts.directory).await?,
             Self::RefreshAgents => agents::sweep::refresh(floor, &parts.directory).await?,

@@ -22,7 +22,7 @@ const TAG: usize = 16;
 const WRAPPED: usize = NONCE + KEY + TAG;
 const HEADER: usize = 1 + KEY_ID;
 /// Largest secret that is sealed, in bytes.
-pub const MAX_SECRET: usize = 1024 * 1024;
+pub const MAX_SECRET: usize = 4 * 1024 * 1024;
 
 /// Why sealing or opening failed.
 #[derive(Debug, thiserror::Error)]

@@ -51,6 +51,9 @@ pub struct Configured {
     /// Inventory only: where the update goes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub inventory_endpoint: Option<String>,
+    /// Log retrieval only: most characters of the log to send, from its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_characters_to_return: Option<u32>,
     /// The details.
     pub job: ConfiguredJob,
 }
@@ -158,6 +161,10 @@ pub struct CompleteJob {
     pub job_id: Option<String>,
     /// Free text.
     pub message: Option<String>,
+    /// Log retrieval only: the log (chapter 11). It can hold passwords.
+    pub log: Option<Secret>,
+    /// Custom jobs only: their result. No source tells how agents name it; this is our choice.
+    pub data: Option<Secret>,
     /// The session.
     pub session_token: Option<String>,
 }

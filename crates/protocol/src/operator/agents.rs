@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use uuid::Uuid;
+
 use crate::{AgentId, Secret, Timestamp};
 
 /// One agent of `GET /Agents`.
@@ -40,12 +42,96 @@ pub struct Agent {
     pub last_error_code: Option<i64>,
     /// Always null.
     pub last_error_message: Option<String>,
+    /// The job types that its capabilities stand for.
+    #[serde(default)]
+    pub job_types: Vec<AgentJobType>,
     /// Ours: SHA-256 of the public key it asked with, to compare before approving.
     #[serde(default)]
     pub key_fingerprint: String,
     /// Ours: when its identity expires.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity_expires: Option<Timestamp>,
+}
+
+/// A kind of job that an agent can run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct AgentJobType {
+    /// Name of the store type and what is done with it, for example `PEM file Inventory`.
+    pub name: String,
+    /// Short name of the store type; empty for a job that works on no store.
+    pub cert_store_type_short_name: String,
+    /// `Inventory` or `Management`; empty for a job that works on no store.
+    pub cert_store_job_type: String,
+    /// By which the store type and the agent protocol know it.
+    pub job_type_id: Uuid,
+}
+
+/// `POST /Agents/SetAuthCertificateReenrollment`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SetReenrollment {
+    /// The agents, as GUIDs.
+    pub orchestrator_ids: Vec<String>,
+    /// `None`, `Requested` or `Required`, or 0 to 2.
+    pub status: Option<String>,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct ReenrollmentAnswer {
+    /// Agents that do not exist, are not approved, or have no certificate to renew.
+    pub failed_orchestrator_ids: Vec<AgentId>,
+    /// What was set for the others: 0 none, 1 requested, 2 required.
+    pub status: i32,
+}
+
+/// One agent pool. This server keeps none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AgentPool {
+    /// The pool.
+    pub agent_pool_id: Option<Uuid>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Agents that discover.
+    pub discover_agents_count: i64,
+    /// Agents that monitor.
+    pub monitor_agents_count: i64,
+    /// Its agents.
+    pub agents: Vec<AgentPoolAgent>,
+}
+
+/// An agent that is, or could be, in a pool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct AgentPoolAgent {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Whether it discovers for the pool.
+    #[serde(default)]
+    pub enable_discover: bool,
+    /// Whether it monitors for the pool.
+    #[serde(default)]
+    pub enable_monitor: bool,
+    /// Four parts.
+    #[serde(default)]
+    pub version: String,
+    /// Whether it could discover.
+    #[serde(default)]
+    pub allows_discover: bool,
+    /// Whether it could monitor.
+    #[serde(default)]
+    pub allows_monitor: bool,
+    /// Its machine.
+    #[serde(default)]
+    pub client_machine: String,
 }
 
 /// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod authority;
 pub mod certificate_stores;
 pub mod certificates;
+pub mod custom_jobs;
 pub mod enrollment;
 pub mod orchestrator_jobs;
 pub mod roles;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
-use crate::{AgentId, JobId, StoreId, Timestamp};
+use crate::{AgentId, JobId, Secret, StoreId, Timestamp};
 
 /// One row of `GET /OrchestratorJobs/JobHistory`: one attempt of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,10 +16,11 @@ pub struct JobHistoryRow {
     pub agent_machine: String,
     /// The job; the same for all its attempts.
     pub job_id: JobId,
-    /// When it was to run; left out for immediate jobs.
+    /// When it was to run, or when it comes again; left out for immediate jobs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub schedule: Option<Schedule>,
-    /// Short name of the store type and the kind of job, for example `PEMManagement`.
+    /// Short name of the store type and the kind of job, for example `PEMManagement`; `FetchLogs`; or the name of a
+    /// custom job's type.
     pub job_type: String,
     /// Start of the attempt.
     pub operation_start: Timestamp,
@@ -38,8 +39,9 @@ pub struct JobHistoryRow {
     pub client_machine: String,
     /// Ours: which attempt this is, from 1.
     pub attempt: i32,
-    /// Ours: the store.
-    pub store_id: StoreId,
+    /// Ours: the store; absent where the job works on none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub store_id: Option<StoreId>,
     /// Ours: the agent.
     pub agent_id: AgentId,
     /// Ours: the certificate, where the job is about one.
@@ -53,7 +55,7 @@ pub struct JobHistoryRow {
     pub requested_by: Option<String>,
 }
 
-/// A job that is not finished: one row of `GET /OrchestratorJobs/ScheduledJobs`.
+/// A job that is not finished, or comes again: one row of `GET /OrchestratorJobs/ScheduledJobs`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
@@ -69,7 +71,7 @@ pub struct ScheduledJob {
     pub schedule: Option<Schedule>,
     /// When it was asked for.
     pub requested: Timestamp,
-    /// Short name of the store type and the kind of job.
+    /// As in job history.
     pub job_type: String,
     /// Ours: see [`JobStatus`].
     pub status: i32,
@@ -129,4 +131,37 @@ pub enum JobResult {
     Warning = 3,
     /// Not done.
     Failure = 4,
+}
+
+/// `POST /OrchestratorJobs/Acknowledge` and `Reschedule`: attempts by their history ids, or by a query; one of both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SelectAttempts {
+    /// History ids.
+    pub job_audit_ids: Vec<i64>,
+    /// A query of the fields of job history.
+    pub query: Option<String>,
+}
+
+/// `POST /OrchestratorJobs/Unschedule`: jobs by their ids, or by a query; one of both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SelectJobs {
+    /// Jobs.
+    pub job_ids: Vec<JobId>,
+    /// A query of the fields of scheduled jobs.
+    pub query: Option<String>,
+}
+
+/// `GET /OrchestratorJobs/JobStatus/Data`: what an attempt sent back beside its message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct JobData {
+    /// The attempt.
+    pub job_history_id: i64,
+    /// The result of a custom job, or the log of an agent; empty when it sent nothing.
+    pub data: Secret,
 }

@@ -27,9 +27,19 @@ pub struct Schedule {
     /// Once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exactly_once: Option<AtTime>,
-    /// No schedule, spelled out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// No schedule, spelled out. What clients send with it is not known, so anything but false and null counts.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "off")]
     pub off: Option<bool>,
+}
+
+fn off<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let given = match &value {
+        serde_json::Value::Null | serde_json::Value::Bool(false) => false,
+        serde_json::Value::String(text) => !text.is_empty() && !text.eq_ignore_ascii_case("false"),
+        _ => true,
+    };
+    Ok(given.then_some(true))
 }
 
 impl Schedule {
@@ -129,6 +139,16 @@ impl<'de> Deserialize<'de> for Day {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn off_is_understood_however_it_is_written() {
+        for text in [r#"{"Off":true}"#, r#"{"Off":{}}"#, r#"{"Off":"true"}"#] {
+            assert_eq!(serde_json::from_str::<Schedule>(text).unwrap().off, Some(true), "{text}");
+        }
+        for text in ["{}", r#"{"Off":false}"#, r#"{"Off":null}"#, r#"{"Off":""}"#] {
+            assert_eq!(serde_json::from_str::<Schedule>(text).unwrap(), Schedule::default(), "{text}");
+        }
+    }
 
     #[test]
     fn only_the_chosen_kind_is_written() {

@@ -14,13 +14,15 @@ use crate::certificate_stores;
 use crate::database::batch::Batcher;
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::orchestrator_jobs::{self, Dispatch, Finished, Report, Steps};
+use crate::orchestrator_jobs::{self, AttemptData, Dispatch, Finished, Report, Steps};
 
 /// The reports of one call.
 #[derive(Debug, Clone)]
 pub(crate) struct Reported {
     pub(crate) agent: AgentId,
     pub(crate) completions: Vec<Completion>,
+    /// What attempts of the published protocol sent back.
+    pub(crate) data: Vec<AttemptData>,
 }
 
 /// Completions share transactions.
@@ -62,6 +64,8 @@ async fn try_complete(
     let now = floor.now();
     let mut transaction = floor.database.main.begin().await?;
     let finished = finish(&mut transaction, floor, calls, now).await?;
+    let data = calls.iter().flat_map(|call| call.data.iter().cloned()).collect();
+    orchestrator_jobs::store_data(&mut transaction, &finished, data, now).await?;
     let mut recorded: HashSet<LeaseKey> = finished
         .iter()
         .filter_map(|attempt| Some(LeaseKey { job_id: attempt.job_id, lease_token: attempt.lease_token? }))

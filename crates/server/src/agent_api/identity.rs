@@ -25,6 +25,8 @@ pub(super) fn peer(request: &HttpRequest) -> Option<Thumbprint> {
 #[derive(Debug, Clone)]
 pub(super) struct ApprovedAgent {
     pub(super) id: AgentId,
+    /// Whether it must renew its identity before it gets another job.
+    pub(super) must_renew: bool,
 }
 
 impl FromRequest for ApprovedAgent {
@@ -51,7 +53,7 @@ impl FromRequest for ApprovedAgent {
                 return refuse(StatusCode::FORBIDDEN, "the agent is not approved");
             }
             directory.seen(identity.agent_id, &thumbprint, floor.now());
-            Ok(Self { id: identity.agent_id })
+            Ok(Self { id: identity.agent_id, must_renew: identity.must_renew })
         })
     }
 }

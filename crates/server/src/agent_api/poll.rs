@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use super::wire::Refusal;
 use crate::authority::Authority;
-use crate::certificate_stores;
+use crate::certificate_stores::{self, Broken};
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::orchestrator_jobs::{self, Dispatch, Look, Report};
+use crate::orchestrator_jobs::{self, Dispatch, Leased, Look, Operation, Report};
 
 /// Waits for due jobs of an agent and leases them; empty when none became due in time.
 pub(super) async fn poll(
@@ -123,7 +123,13 @@ async fn take(floor: &Floor, authority: &Authority, agent: AgentId, limit: u16) 
         let next = orchestrator_jobs::next_due(&mut transaction, agent, now).await?;
         return Ok(Taken::Nothing(next));
     }
-    let (jobs, broken) = certificate_stores::describe(&mut transaction, floor, authority, leased).await?;
+    // Our own agents run no logs and no programs of others; what a foreign agent asks for by leases is not handed out.
+    let (alone, leased): (Vec<Leased>, Vec<Leased>) = leased
+        .into_iter()
+        .partition(|job| Operation::from_number(job.operation).is_some_and(Operation::is_alone));
+    let (jobs, mut broken) = certificate_stores::describe(&mut transaction, floor, authority, leased).await?;
+    let reason = "jobs of this kind are handed out over the published protocol only";
+    broken.extend(alone.into_iter().map(|job| Broken { job, reason: reason.to_owned() }));
     let reports: Vec<Report> = broken
         .into_iter()
         .map(|broken| Report {

@@ -3,9 +3,14 @@
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use sealift_protocol::AgentId;
+use sealift_protocol::agent::jobs::ListedJob;
 use sealift_protocol::agent::registration::{
     CallResult, Heartbeat, HeartbeatAnswer, Register, Session, parameters,
 };
+
+use sqlx::PgConnection;
 
 use super::identity::peer;
 use super::wire::Refusal;
@@ -15,6 +20,7 @@ use crate::authority::Authority;
 use crate::certificate_stores::published;
 use crate::floor::Floor;
 use crate::http::{Failure, answer, body};
+use crate::orchestrator_jobs;
 use crate::security::{Callers, Principal};
 
 /// `Session/Register`.
@@ -49,9 +55,21 @@ fn takes_changes(platform: i16, certificate: bool) -> bool {
 async fn list_jobs(floor: &Floor, session: &mut Session, changes: bool) -> Result<(), Refusal> {
     let Some(agent) = session.agent() else { return Ok(()) };
     let mut db = floor.database.main.acquire().await?;
-    session.jobs = published::listed_jobs(&mut db, agent, changes, floor.now()).await?;
+    session.jobs = listed(&mut db, agent, changes, floor.now()).await?;
     session::note_listed(&mut db, &session.token, session.jobs.len()).await?;
     Ok(())
+}
+
+/// The due jobs of an agent: those on stores, then those that work on none.
+async fn listed(
+    db: &mut PgConnection,
+    agent: AgentId,
+    changes: bool,
+    now: DateTime<Utc>,
+) -> Result<Vec<ListedJob>, sqlx::Error> {
+    let mut jobs = published::listed_jobs(db, agent, changes, now).await?;
+    jobs.extend(orchestrator_jobs::published::listed(db, agent, now).await?);
+    Ok(jobs)
 }
 
 /// `Session/Heartbeat`.
@@ -77,7 +95,7 @@ pub(super) async fn heartbeat(
             // The only way to hand out new work: the agent registers again, and gets a list (chapter 5). It ran what
             // it had before it called, so whatever can be listed is new.
             let changes = takes_changes(live.platform, proof.certificate.is_some());
-            let listed = published::listed_jobs(&mut db, live.agent, changes, now).await?;
+            let listed = listed(&mut db, live.agent, changes, now).await?;
             listed.is_empty() || !live.may_be_ended()
         }
     };

@@ -51,6 +51,10 @@ async fn lease(
     body: Bytes,
 ) -> Result<HttpResponse, Refusal> {
     let request: LeaseRequest = strict(&body)?;
+    if agent.must_renew {
+        // It registers again then, and is told why.
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "the agent's certificate is to be renewed first"));
+    }
     let dispatch: Arc<Dispatch> = dispatch.into_inner();
     Ok(answer::json(&poll::poll(&floor, &authority, &dispatch, agent.id, request).await?))
 }
@@ -97,7 +101,7 @@ async fn complete(
 ) -> Result<HttpResponse, Refusal> {
     let request: CompleteRequest = strict(&body)?;
     bounded(request.completions.len())?;
-    let reported = Reported { agent: agent.id, completions: request.completions };
+    let reported = Reported { agent: agent.id, completions: request.completions, data: Vec::new() };
     let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     Ok(answer::json(&completions.submit(reported).await.ok_or_else(stopping)??))
 }

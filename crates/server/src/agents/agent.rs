@@ -35,7 +35,6 @@ impl Status {
 
 /// What other slices decide by.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "each slice reads what it needs of it")]
 pub(crate) struct AgentFacts {
     /// The agent.
     pub(crate) id: AgentId,

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::agent::Status;
 use super::error::Error;
 use super::queries;
+use super::reset;
 use crate::http::Failure;
 use crate::http::problem::shortened;
 use crate::security::audit::{self, Line, Operation};
@@ -18,7 +19,7 @@ use crate::security::{Principal, permission};
 const MAX_AGENTS: usize = 1_000;
 
 /// The agents that a call names, each once.
-pub(super) fn ids(texts: &[String]) -> Result<Vec<AgentId>, Error> {
+pub(crate) fn ids(texts: &[String]) -> Result<Vec<AgentId>, Error> {
     if texts.is_empty() || texts.len() > MAX_AGENTS {
         return Err(Error::Invalid(format!("the body must be a list of 1 to {MAX_AGENTS} agent ids")));
     }
@@ -40,12 +41,7 @@ pub(super) async fn set_status(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     caller.require(permission::AGENTS_MODIFY)?;
-    let standings = queries::standings(db, ids).await?;
-    let known: BTreeSet<_> = standings.iter().map(|standing| standing.id).collect();
-    let unknown: Vec<_> = ids.iter().copied().filter(|id| !known.contains(id)).collect();
-    if !unknown.is_empty() {
-        return Err(Error::NotFound(unknown).into());
-    }
+    let standings = reset::existing(db, ids).await?;
     let changed: Vec<_> =
         standings.into_iter().filter(|standing| standing.status != status.number()).collect();
     let changed_ids: Vec<_> = changed.iter().map(|standing| standing.id).collect();

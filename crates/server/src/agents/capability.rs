@@ -1,6 +1,10 @@
 //! Names of capabilities: what agents send, and what operators see.
 
+use sealift_protocol::operator::agents::AgentJobType;
+use uuid::{Uuid, uuid};
+
 use super::error::Error;
+use super::queries::StoreTypeRow;
 
 /// Capabilities of one agent.
 const MAX_CAPABILITIES: usize = 200;
@@ -60,6 +64,37 @@ pub(super) fn bare(names: &[String]) -> Vec<String> {
     bare
 }
 
+/// GUID by which agents know the retrieval of logs.
+pub(crate) const FETCH_LOGS: Uuid = uuid!("0d8cf0c8-56ca-4b8a-b16a-c062018e170d");
+
+/// The job types that capabilities stand for; capabilities for store types that are not known here have none.
+pub(super) fn job_types(names: &[String], store_types: &[StoreTypeRow]) -> Vec<AgentJobType> {
+    let mut found = Vec::new();
+    for store_type in store_types {
+        let prefix = format!("CertStores.{}.", store_type.capability);
+        for (operation, id) in [("Inventory", store_type.inventory), ("Management", store_type.management)] {
+            let wanted = format!("{prefix}{operation}");
+            if names.iter().any(|name| name.eq_ignore_ascii_case(&wanted)) {
+                found.push(AgentJobType {
+                    name: format!("{} {operation}", store_type.name),
+                    cert_store_type_short_name: store_type.short_name.clone(),
+                    cert_store_job_type: operation.to_owned(),
+                    job_type_id: id,
+                });
+            }
+        }
+    }
+    if names.iter().any(|name| name == "Custom.FetchLogs") {
+        found.push(AgentJobType {
+            name: "Fetch Logs".to_owned(),
+            cert_store_type_short_name: String::new(),
+            cert_store_job_type: String::new(),
+            job_type_id: FETCH_LOGS,
+        });
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +119,21 @@ mod tests {
             "SSL",
         ];
         assert_eq!(bare(&owned(&names)), ["PEM", "CCS", "LOGS", "SSL"]);
+    }
+
+    #[test]
+    fn capabilities_stand_for_job_types_of_known_store_types() {
+        let pem = StoreTypeRow {
+            name: "PEM file".to_owned(),
+            short_name: "PEM".to_owned(),
+            capability: "PEM".to_owned(),
+            inventory: Uuid::from_u128(1),
+            management: Uuid::from_u128(2),
+        };
+        let names = owned(&["CertStores.pem.Management", "CertStores.Other.Inventory", "Custom.FetchLogs"]);
+        let found = job_types(&names, &[pem]);
+        let seen: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.job_type_id)).collect();
+        assert_eq!(seen, [("PEM file Management", Uuid::from_u128(2)), ("Fetch Logs", FETCH_LOGS)]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Identity {
     pub(crate) speaks_extensions: bool,
     /// The name it gave itself.
     pub(crate) client_machine: Arc<str>,
+    /// Whether it must renew its identity before it gets another job.
+    pub(crate) must_renew: bool,
 }
 
 /// Agents by the thumbprints of their identities. Application data, one for each process.
@@ -233,6 +235,7 @@ impl From<IdentityRow> for Identity {
             status: Status::from_number(row.status),
             speaks_extensions: row.speaks_extensions,
             client_machine: row.client_machine.into(),
+            must_renew: row.must_renew,
         }
     }
 }
@@ -255,6 +258,7 @@ mod tests {
             status: status.number(),
             speaks_extensions: true,
             client_machine: "web1.example.test".to_owned(),
+            must_renew: false,
         }
     }
 

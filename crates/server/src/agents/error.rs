@@ -7,6 +7,8 @@ use crate::http::problem::{NOT_AUTHENTICATED, UNAVAILABLE};
 use crate::http::{Code, Failure};
 
 const TOO_MANY_TOKENS: Code = Code(0xA015_0101);
+const IN_USE: Code = Code(0xA015_0102);
+const NO_POOLS: Code = Code(0xA015_0103);
 
 /// A refusal or a fault of this slice.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,22 @@ pub(crate) enum Error {
     /// Agents that do not exist.
     #[error("nothing was changed")]
     NotFound(Vec<AgentId>),
+    /// The agent serves stores; some of them are named.
+    #[error(
+        "agent {agent} serves certificate stores: {}; delete them or give them to another agent first",
+        stores.join(", ")
+    )]
+    InUse {
+        /// The agent.
+        agent: AgentId,
+        /// Machine and path of some.
+        stores: Vec<String>,
+    },
+    /// There is nothing that pools would be for.
+    #[error(
+        "agent pools share out SSL discovery and monitoring, which this server does not do; it keeps none"
+    )]
+    NoPools,
     /// A member of the request is wrong.
     #[error("{0}")]
     Invalid(String),
@@ -43,6 +61,8 @@ impl From<Error> for Failure {
                 Self::not_found(format_args!("agent {first}")).with_reasons(reasons)
             }
             Error::Invalid(message) => Self::invalid(message),
+            Error::InUse { .. } => Self::new(StatusCode::BAD_REQUEST, IN_USE, error.to_string()),
+            Error::NoPools => Self::new(StatusCode::BAD_REQUEST, NO_POOLS, error.to_string()),
             Error::TooManyTokens(_) => Self::new(StatusCode::BAD_REQUEST, TOO_MANY_TOKENS, error.to_string()),
             Error::UnknownCertificate => {
                 Self::new(StatusCode::UNAUTHORIZED, NOT_AUTHENTICATED, error.to_string())

@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 
 use super::capability;
 use super::error::Error;
-use super::queries::{self, AgentRow};
+use super::queries::{self, AgentRow, StoreTypeRow};
+use super::reenrollment::Reenrollment;
 use crate::http::Failure;
 use crate::http::filter_sql::Asker;
 use crate::http::list::ListQuery;
@@ -28,13 +29,20 @@ impl From<AgentRow> for Agent {
             thumbprint: row.thumbprint.unwrap_or_default(),
             legacy_thumbprint: row.legacy_thumbprint.unwrap_or_default(),
             last_thumbprint_used: row.last_thumbprint_used.unwrap_or_default(),
-            auth_certificate_reenrollment: "None".to_owned(),
+            auth_certificate_reenrollment: Reenrollment::from_number(row.reenrollment).name().to_owned(),
             last_error_code: None,
             last_error_message: None,
             key_fingerprint: row.key_fingerprint.map(|bytes| fingerprint_text(&bytes)).unwrap_or_default(),
             identity_expires: row.identity_expires_at.map(Into::into),
+            job_types: Vec::new(),
         }
     }
+}
+
+/// An agent with the job types that its capabilities stand for.
+fn shown(row: AgentRow, store_types: &[StoreTypeRow]) -> Agent {
+    let job_types = capability::job_types(&row.capabilities, store_types);
+    Agent { job_types, ..row.into() }
 }
 
 /// How the fingerprint of a key is shown, to operators and to the agent: upper-case hexadecimal.
@@ -51,12 +59,14 @@ pub(super) async fn list(
 ) -> Result<(Vec<Agent>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
     let (rows, total) = queries::list(db, list, &Asker { name: caller.name(), now }).await?;
-    Ok((rows.into_iter().map(Agent::from).collect(), total))
+    let store_types = queries::store_types(db).await?;
+    Ok((rows.into_iter().map(|row| shown(row, &store_types)).collect(), total))
 }
 
 /// One agent.
 pub(super) async fn get(db: &mut PgConnection, caller: &Principal, id: AgentId) -> Result<Agent, Failure> {
     caller.require(permission::AGENTS_READ)?;
     let row = queries::agent(db, id).await?;
-    Ok(row.ok_or_else(|| Error::NotFound(vec![id]))?.into())
+    let store_types = queries::store_types(db).await?;
+    Ok(shown(row.ok_or_else(|| Error::NotFound(vec![id]))?, &store_types))
 }

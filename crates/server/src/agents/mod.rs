@@ -9,7 +9,8 @@
 //!
 //! An agent proves who it is by its client certificate, or by a request signed with the key it is known by.
 //! Its id is no proof. Only an approved agent gets an identity from the authority (`registration/`); every
-//! later call is admitted by the certificate's thumbprint (`directory.rs`).
+//! later call is admitted by the certificate's thumbprint (`directory.rs`). An operator can take an agent back to
+//! *New* (`reset.rs`), or have it renew its identity (`reenrollment.rs`).
 
 mod agent;
 mod approval;
@@ -18,12 +19,19 @@ mod directory;
 mod enrollment_token;
 mod error;
 mod list;
+mod pools;
 mod queries;
+mod reenrollment;
 pub(crate) mod registration;
+mod reset;
 mod routes;
 pub(crate) mod session;
 pub(crate) mod sweep;
 
-pub(crate) use agent::{Status, facts};
+pub(crate) use agent::{AgentFacts, Status, facts};
+pub(crate) use approval::ids;
+pub(crate) use capability::FETCH_LOGS;
 pub(crate) use directory::Directory;
+pub(crate) use error::Error;
+pub(crate) use reset::{delete, reset};
 pub(crate) use routes::endpoints;

@@ -41,6 +41,7 @@ fn with_identities(row: ChangedRow) -> (IdentityRow, Vec<Thumbprint>) {
         status: row.status,
         speaks_extensions: row.speaks_extensions,
         client_machine: row.client_machine,
+        must_renew: row.must_renew,
     };
     (identity, valid)
 }

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::authority as wire;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::PgConnection;
 
 use super::error::Error;
 use super::queries::{self, AuthoritySettings};
 use super::{Authority, Held, Kind, check_roles};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind as FieldKind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind as FieldKind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::{Principal, audit, permission};
 
 /// What filters and sort orders of authorities may name.
@@ -37,18 +38,19 @@ pub(super) async fn list(
 ) -> Result<(Vec<wire::CertificateAuthority>, i64), Failure> {
     caller.require(permission::PKI_READ)?;
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: authority_page\nSELECT a.id{FROM}"));
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("a.id", false), "a.id")?;
-    let ids: Vec<i64> = page.build_query_scalar().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_authorities\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let key = Column { sql: "a.id", kind: FieldKind::Number };
+    let listing = Listing {
+        name: "authority_page",
+        columns: "a.id",
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
+    };
+    let (ids, total): (Vec<(i64,)>, i64) = listing.page(&mut *db, list, &asker).await?;
     let mut settings = all_settings(db).await?;
-    let answers = ids.iter().filter_map(|id| {
+    let answers = ids.iter().filter_map(|(id,)| {
         let held = authority.by_id(*id)?;
         Some(authority.answered(held, settings.remove(id)?))
     });

@@ -29,4 +29,4 @@ pub(crate) use error::Error;
 pub(crate) use inventory::{Upload, follow_with_inventory, store_page};
 pub(crate) use routes::{Adds, endpoints, start_adds};
 pub(crate) use target::{Placement, StoreFacts, decide_add, load_facts};
-pub(crate) use work::describe;
+pub(crate) use work::{Broken, describe};

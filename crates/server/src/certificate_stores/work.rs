@@ -205,9 +205,7 @@ fn describe_one<'a>(
             job_fields: details.job_fields,
         }),
         Some(Operation::Add) => add_work(bundles, job, details, secrets.entry_password.take())?,
-        Some(Operation::Reenrollment | Operation::Discovery) | None => {
-            return Err(format!("the job's operation {} is not known", job.operation));
-        }
+        _ => return Err(format!("the job's operation {} is not handed out", job.operation)),
     };
     Ok((row, store, work, secrets))
 }

@@ -12,8 +12,9 @@ use super::{decision, queries};
 use crate::authority::Authority;
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Narrow, Order};
 use crate::orchestrator_jobs::NewJob;
 use crate::security::{Principal, audit, permission};
 
@@ -75,27 +76,25 @@ pub(super) async fn list(
         Whose::Assigned => permission::INSTANCES_READ_ASSIGNED,
     })?;
     let asker = Asker { name: caller.name(), now };
-    let narrow = |sql: &mut QueryBuilder<sqlx::Postgres>| match whose {
-        Whose::All => {}
-        Whose::Mine => {
-            sql.push(" AND r.requester = ").push_bind(caller.name().to_owned());
+    let narrow = match whose {
+        Whose::All => Vec::new(),
+        Whose::Mine => vec![Narrow::Is("r.requester", caller.name().to_owned())],
+        Whose::Assigned if caller.permits(permission::WORKFLOW_PARTICIPATE) => {
+            vec![Narrow::Holds("r.state = 5")]
         }
-        Whose::Assigned => {
-            sql.push(" AND r.state = 5 AND ").push_bind(caller.permits(permission::WORKFLOW_PARTICIPATE));
-        }
+        Whose::Assigned => vec![Narrow::Holds("false")],
     };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: instances\nSELECT {COLUMNS}{FROM}"));
-    narrow(&mut page);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("r.id", true), "r.id")?;
-    let rows: Vec<Row> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_instances\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    narrow(&mut count);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let key = Column { sql: "r.id", kind: Kind::Number };
+    let listing = Listing {
+        name: "instances",
+        columns: COLUMNS,
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: key, descending: true },
+        key,
+        narrow,
+    };
+    let (rows, total): (Vec<Row>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(answered).collect(), total))
 }
 

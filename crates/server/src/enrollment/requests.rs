@@ -12,8 +12,9 @@ use super::error::Error;
 use super::filing::{DENIED, ISSUED, PENDING};
 use super::queries;
 use crate::authority::Authority;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Narrow, Order};
 use crate::security::{Principal, permission};
 
 /// State that no request here is in: the embedded authority asks nobody outside.
@@ -51,6 +52,9 @@ struct Row {
     names: Value,
 }
 
+/// What requests are sorted by.
+const KEY: Column = Column { sql: "r.id", kind: Kind::Number };
+
 /// One page of the requests in a state, the newest first.
 pub(super) async fn list(
     db: &mut PgConnection,
@@ -62,19 +66,16 @@ pub(super) async fn list(
 ) -> Result<(Vec<wire::CertificateRequest>, i64), Error> {
     caller.require(permission::WORKFLOW_READ)?;
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: requests\nSELECT {COLUMNS}{FROM} AND r.state = "));
-    page.push_bind(state);
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("r.id", true), "r.id")?;
-    let rows: Vec<Row> = page.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::new(format!(
-        "-- name: count_requests\nSELECT count(*) FROM (SELECT 1{FROM} AND r.state = "
-    ));
-    count.push_bind(state);
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let listing = Listing {
+        name: "requests",
+        columns: COLUMNS,
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: KEY, descending: true },
+        key: KEY,
+        narrow: vec![Narrow::Among("r.state", vec![state.into()])],
+    };
+    let (rows, total): (Vec<Row>, i64) = listing.page(db, list, &asker).await?;
     Ok((rows.into_iter().map(|row| answered(row, authority)).collect(), total))
 }
 

@@ -63,6 +63,8 @@ pub(crate) enum Narrow<'a> {
     Holds(&'static str),
     /// A column is one of these numbers.
     Among(&'static str, Vec<i64>),
+    /// A column is this text.
+    Is(&'static str, String),
     /// A column lies after now.
     AfterNow(&'static str),
     /// Another filter over the same fields holds: the query of a collection.
@@ -143,6 +145,7 @@ impl Listing<'_> {
             let _written = match narrow {
                 Narrow::Holds(sql) | Narrow::AfterNow(sql) => writeln!(text, "{sql}"),
                 Narrow::Among(sql, numbers) => writeln!(text, "{sql} {numbers:?}"),
+                Narrow::Is(sql, value) => writeln!(text, "{sql} {value}"),
                 Narrow::Matches(filter) => writeln!(text, "{filter}"),
             };
         }
@@ -161,6 +164,9 @@ impl Listing<'_> {
                 Narrow::Holds(condition) => drop(sql.push(format_args!(" AND {condition}"))),
                 Narrow::Among(column, numbers) => {
                     sql.push(format_args!(" AND {column} = ANY(")).push_bind(numbers.clone()).push(")");
+                }
+                Narrow::Is(column, value) => {
+                    sql.push(format_args!(" AND {column} = ")).push_bind(value.clone());
                 }
                 Narrow::AfterNow(column) => {
                     sql.push(format_args!(" AND {column} > ")).push_bind(asker.now);

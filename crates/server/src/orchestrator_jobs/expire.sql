@@ -14,13 +14,13 @@ WITH live AS MATERIALIZED (
     WHERE id = ANY (ARRAY(SELECT id FROM live WHERE again)) AND state = 2
 )
 INSERT INTO job_history (id, job_id, request_id, agent_id, store_id, job_type, operation, attempt, status, result,
-    scheduled, run_at, requested_at, requested_by, started_at, finished_at, certificate_id, agent_machine,
-    client_machine, store_path, store_type, lease_token, message, error_code)
+    scheduled, recurrence, run_at, requested_at, requested_by, started_at, finished_at, certificate_id, agent_machine,
+    client_machine, store_path, store_type, details, had_secret, lease_token, message, error_code)
 SELECT history_id, id, request_id, agent_id, store_id, job_type, operation, attempt, CASE WHEN again THEN 5 ELSE 3 END, 4,
-    scheduled, run_at, requested_at, requested_by, started_at, greatest(started_at, $3), certificate_id,
-    agent_machine, client_machine, store_path, store_type, NULL,
+    scheduled, recurrence, run_at, requested_at, requested_by, started_at, greatest(started_at, $3), certificate_id,
+    agent_machine, client_machine, store_path, store_type, details, sealed_secret IS NOT NULL, NULL,
     'the agent took the job up and did not report within its lease; whether the store was changed is not known, an inventory will tell',
     'lease_expired'
 FROM live
-RETURNING job_id AS "job_id: JobId", agent_id AS "agent_id: AgentId", store_id AS "store_id: StoreId", lease_token,
+RETURNING id AS "history_id!", job_id AS "job_id: JobId", agent_id AS "agent_id: AgentId", store_id AS "store_id: StoreId", lease_token,
     request_id, operation, status, run_at, agent_machine, client_machine, store_path, store_type

@@ -1,13 +1,14 @@
-//! Lists for operators: what ran and runs, what waits, and the steps of one job.
+//! Lists for operators: what ran and runs, and the steps of one job. What waits is in `scheduled.rs`.
 
 use chrono::{DateTime, Utc};
-use sealift_protocol::operator::orchestrator_jobs::{JobHistoryRow, JobStep, ScheduledJob};
+use sealift_protocol::operator::orchestrator_jobs::{JobHistoryRow, JobStep};
 use sealift_protocol::operator::schedule::Schedule;
 use sealift_protocol::{AgentId, JobId, StoreId, Timestamp};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, QueryBuilder};
 
+use super::recurrence::from_short;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
 use crate::http::list::ListQuery;
 use crate::http::listing::{Column, Listing, Order};
 use crate::security::Principal;
@@ -15,20 +16,24 @@ use crate::security::permission;
 
 /// Finished attempts and running ones, as one table.
 const ATTEMPTS: &str = " FROM (
-    SELECT id, job_id, agent_id, store_id, job_type, attempt, status, result, scheduled, run_at, requested_by,
+    SELECT id, job_id, agent_id, nullif(store_id, job_id) AS store_id, job_type, attempt, status, result, scheduled,
+        recurrence, run_at, requested_by,
         started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, store_type, message,
         error_code
     FROM job_history
     UNION ALL
-    SELECT history_id, id, agent_id, store_id, job_type, attempt, 2::smallint, 0::smallint, scheduled, run_at,
+    SELECT history_id, id, agent_id, nullif(store_id, id), job_type, attempt, 2::smallint, 0::smallint, scheduled,
+        recurrence, run_at,
         requested_by, started_at, NULL::timestamptz, certificate_id, agent_machine, client_machine, store_path,
         store_type, ''::text, NULL::text
     FROM jobs WHERE state = 2
 ) AS attempts WHERE true";
 
-const JOB_TYPE: &str =
-    "store_type || CASE job_type WHEN 1 THEN 'Inventory' WHEN 2 THEN 'Management' WHEN 3 THEN 'Reenrollment'
-    ELSE 'Discovery' END";
+/// What a job is called: short name of the store type and the kind of job, or the name of a custom job's type.
+pub(super) const JOB_TYPE: &str =
+    "CASE job_type WHEN 1 THEN store_type || 'Inventory' WHEN 2 THEN store_type || 'Management'
+    WHEN 3 THEN store_type || 'Reenrollment' WHEN 4 THEN store_type || 'Discovery' WHEN 5 THEN 'FetchLogs'
+    ELSE store_type END";
 
 const HISTORY_KEY: Column = Column { sql: "id", kind: Kind::Number };
 
@@ -37,6 +42,7 @@ pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "JobId", sql: "job_id", kind: Kind::Guid },
     Field { name: "AgentId", sql: "agent_id", kind: Kind::Guid },
     Field { name: "Agent", sql: "agent_machine", kind: Kind::Text },
+    Field { name: "AgentMachine", sql: "agent_machine", kind: Kind::Text },
     Field { name: "StoreId", sql: "store_id", kind: Kind::Guid },
     Field { name: "ClientMachine", sql: "client_machine", kind: Kind::Text },
     Field { name: "TargetPath", sql: "store_path", kind: Kind::Text },
@@ -53,21 +59,23 @@ pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "ScheduleType", sql: SCHEDULE_TYPE, kind: Kind::Text },
 ];
 
-/// Null for immediate, `O_` and the time for once, as the contract's filters expect.
-const SCHEDULE_TYPE: &str =
-    "CASE WHEN scheduled THEN 'O_' || to_char(run_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI') END";
+/// Null for immediate, `O_` and the time for once, `I_`, `D_`, `W_` or `M_` and so on for what comes again, as the
+/// contract's filters expect.
+const SCHEDULE_TYPE: &str = "coalesce(recurrence,
+    CASE WHEN scheduled THEN 'O_' || to_char(run_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI') END)";
 
 #[derive(FromRow)]
 struct AttemptRow {
     id: i64,
     job_id: JobId,
     agent_id: AgentId,
-    store_id: StoreId,
+    store_id: Option<StoreId>,
     job_type: String,
     attempt: i16,
     status: i16,
     result: i16,
     scheduled: bool,
+    recurrence: Option<String>,
     run_at: DateTime<Utc>,
     requested_by: String,
     started_at: DateTime<Utc>,
@@ -80,13 +88,25 @@ struct AttemptRow {
     error_code: Option<String>,
 }
 
-impl From<AttemptRow> for JobHistoryRow {
-    fn from(row: AttemptRow) -> Self {
-        Self {
+/// When a job was to run, as an answer given `now` shows it.
+pub(super) fn schedule(
+    recurrence: Option<&str>,
+    scheduled: bool,
+    run_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<Schedule> {
+    let recurring = recurrence.and_then(|text| from_short(text, now));
+    recurring.or_else(|| scheduled.then(|| Schedule::exactly_once(run_at.into())))
+}
+
+impl AttemptRow {
+    fn shown(self, now: DateTime<Utc>) -> JobHistoryRow {
+        let row = self;
+        JobHistoryRow {
             job_history_id: row.id,
             agent_machine: row.agent_machine,
             job_id: row.job_id,
-            schedule: row.scheduled.then(|| Schedule::exactly_once(row.run_at.into())),
+            schedule: schedule(row.recurrence.as_deref(), row.scheduled, row.run_at, now),
             job_type: row.job_type,
             operation_start: row.started_at.into(),
             operation_end: row.finished_at.map(Timestamp::from),
@@ -115,7 +135,7 @@ pub(super) async fn job_history(
 ) -> Result<(Vec<JobHistoryRow>, i64), Failure> {
     caller.require(permission::AGENTS_READ)?;
     let columns = format!(
-        "id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result, scheduled, run_at,
+        "id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result, scheduled, recurrence, run_at,
             requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, message,
             error_code"
     );
@@ -130,110 +150,27 @@ pub(super) async fn job_history(
     };
     let asker = Asker { name: caller.name(), now };
     let (rows, total): (Vec<AttemptRow>, i64) = listing.page(db, list, &asker).await?;
-    Ok((rows.into_iter().map(JobHistoryRow::from).collect(), total))
+    Ok((rows.into_iter().map(|row| row.shown(now)).collect(), total))
 }
 
-pub(super) const SCHEDULED_FIELDS: &[Field] = &[
-    Field { name: "Id", sql: "id", kind: Kind::Guid },
-    Field { name: "JobId", sql: "id", kind: Kind::Guid },
-    Field { name: "AgentId", sql: "agent_id", kind: Kind::Guid },
-    Field { name: "StoreId", sql: "store_id", kind: Kind::Guid },
-    Field { name: "ClientMachine", sql: "client_machine", kind: Kind::Text },
-    Field { name: "Target", sql: "store_path", kind: Kind::Text },
-    Field { name: "JobType", sql: JOB_TYPE, kind: Kind::Text },
-    Field { name: "Requested", sql: "requested_at", kind: Kind::Time },
-];
-
-#[derive(FromRow)]
-struct LivingRow {
-    id: JobId,
-    client_machine: String,
-    store_path: String,
-    job_type: String,
-    state: i16,
-    attempt: i16,
-    scheduled: bool,
-    run_at: DateTime<Utc>,
-    retry_at: Option<DateTime<Utc>>,
-    requested_at: DateTime<Utc>,
-    agent_status: Option<i16>,
-    agent_machine: String,
-    last_seen_at: Option<DateTime<Utc>>,
-    behind: Option<JobId>,
-}
-
-impl LivingRow {
-    /// Why the job is not running.
-    fn waiting_reason(&self, now: DateTime<Utc>) -> Option<String> {
-        if self.state == 2 {
-            return None;
-        }
-        let agent = &self.agent_machine;
-        Some(match (self.agent_status, self.retry_at) {
-            (None, _) => format!("its agent {agent} no longer exists"),
-            (Some(1), _) => format!("its agent {agent} is not approved yet"),
-            (Some(3), _) => format!("its agent {agent} is disapproved"),
-            (_, Some(retry_at)) => {
-                format!(
-                    "attempt {} failed; the next one is due at {}",
-                    self.attempt,
-                    Timestamp::from(retry_at)
-                )
-            }
-            _ if self.run_at > now => format!("before its time, {}", Timestamp::from(self.run_at)),
-            _ => match (self.behind, self.last_seen_at) {
-                (Some(job), _) => format!("behind job {job} on the same store"),
-                (None, Some(seen)) => {
-                    format!("for its agent {agent}, last seen at {}", Timestamp::from(seen))
-                }
-                (None, None) => format!("for its agent {agent}, which has not been seen yet"),
-            },
-        })
-    }
-}
-
-/// One page of jobs that are not finished.
-pub(super) async fn scheduled_jobs(
+/// History ids of the finished attempts that match a query and a condition on the columns; `None` when there are more
+/// than `limit`.
+pub(super) async fn matching(
     db: &mut PgConnection,
     caller: &Principal,
-    list: &ListQuery,
+    filter: &str,
+    condition: &'static str,
+    limit: usize,
     now: DateTime<Utc>,
-) -> Result<(Vec<ScheduledJob>, i64), Failure> {
-    caller.require(permission::AGENTS_READ)?;
-    let columns = format!(
-        "id, client_machine, store_path, {JOB_TYPE} AS job_type, state, attempt, scheduled, run_at, retry_at,
-            requested_at, agent_machine, (SELECT a.status FROM agents a WHERE a.id = jobs.agent_id) AS agent_status,
-            (SELECT a.last_seen_at FROM agents a WHERE a.id = jobs.agent_id) AS last_seen_at,
-            (SELECT other.id FROM jobs AS other WHERE other.agent_id = jobs.agent_id
-                AND other.store_id = jobs.store_id AND other.id <> jobs.id AND other.state IN (2, 5) LIMIT 1) AS behind"
-    );
-    let key = Column { sql: "id", kind: Kind::Guid };
-    let listing = Listing {
-        name: "scheduled_jobs",
-        columns: &columns,
-        from: " FROM jobs WHERE true",
-        fields: SCHEDULED_FIELDS,
-        order: Order { by: key, descending: false },
-        key,
-        narrow: Vec::new(),
-    };
+) -> Result<Option<Vec<i64>>, Failure> {
     let asker = Asker { name: caller.name(), now };
-    let (rows, total): (Vec<LivingRow>, i64) = listing.page(db, list, &asker).await?;
-    let jobs = rows
-        .into_iter()
-        .map(|row| ScheduledJob {
-            waiting_reason: row.waiting_reason(now),
-            id: row.id,
-            client_machine: row.client_machine,
-            target: row.store_path,
-            schedule: row.scheduled.then(|| Schedule::exactly_once(row.run_at.into())),
-            requested: row.requested_at.into(),
-            job_type: row.job_type,
-            status: row.state.into(),
-            attempt: row.attempt.into(),
-        })
-        .collect();
-    Ok((jobs, total))
+    let mut sql = QueryBuilder::new(format!(
+        "-- name: matching_attempts\nSELECT id{ATTEMPTS} AND finished_at IS NOT NULL{condition}"
+    ));
+    push_filter(&mut sql, HISTORY_FIELDS, Some(filter), &asker)?;
+    sql.push(" ORDER BY id LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX) + 1);
+    let ids: Vec<i64> = sql.build_query_scalar().fetch_all(db).await?;
+    Ok((ids.len() <= limit).then_some(ids))
 }
 
 #[derive(FromRow)]

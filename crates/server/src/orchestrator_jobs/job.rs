@@ -18,6 +18,10 @@ pub(crate) enum JobType {
     Reenrollment = 3,
     /// Looks for stores.
     Discovery = 4,
+    /// Fetches the log of the agent itself.
+    FetchLogs = 5,
+    /// As an operator described it, for agents that bring a program for it.
+    Custom = 6,
 }
 
 /// What a job does to its store; the numbers are the agent protocol's (chapter 9.1).
@@ -36,13 +40,26 @@ pub(crate) enum Operation {
     Reenrollment = 6,
     /// Looks for stores.
     Discovery = 7,
+    /// Fetches the log of the agent; works on no store. A number of ours, as the next.
+    FetchLogs = 9,
+    /// Runs a custom job; works on no store.
+    Custom = 10,
 }
 
 impl Operation {
     pub(crate) fn from_number(number: i16) -> Option<Self> {
-        [Self::Inventory, Self::Add, Self::Remove, Self::Create, Self::Reenrollment, Self::Discovery]
-            .into_iter()
-            .find(|known| *known as i16 == number)
+        [
+            Self::Inventory,
+            Self::Add,
+            Self::Remove,
+            Self::Create,
+            Self::Reenrollment,
+            Self::Discovery,
+            Self::FetchLogs,
+            Self::Custom,
+        ]
+        .into_iter()
+        .find(|known| *known as i16 == number)
     }
 
     pub(crate) const fn job_type(self) -> JobType {
@@ -51,7 +68,16 @@ impl Operation {
             Self::Add | Self::Remove | Self::Create => JobType::Management,
             Self::Reenrollment => JobType::Reenrollment,
             Self::Discovery => JobType::Discovery,
+            Self::FetchLogs => JobType::FetchLogs,
+            Self::Custom => JobType::Custom,
         }
+    }
+}
+
+impl Operation {
+    /// Whether a job works on no store; then its own id stands in place of one.
+    pub(crate) const fn is_alone(self) -> bool {
+        matches!(self, Self::FetchLogs | Self::Custom)
     }
 }
 

@@ -110,6 +110,8 @@ pub(crate) struct Report {
 /// An attempt that has just been moved into history.
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
+    /// The attempt.
+    pub(crate) history_id: i64,
     pub(crate) job_id: JobId,
     pub(crate) agent_id: AgentId,
     pub(crate) store_id: StoreId,

@@ -1,4 +1,5 @@
-//! The queue: living jobs, leases, and job history. It knows no job's meaning.
+//! The queue: living jobs, leases, and job history. Of jobs on stores it knows no meaning; those that work on none are
+//! its own.
 //!
 //! | state | is left by | for |
 //! |---|---|---|
@@ -7,12 +8,18 @@
 //! | 2 in process | a report of a failure that may pass; the end of the lease | 5, and a history row *completed, will retry* |
 //! | 2 in process | its agent beginning anew without knowing of it | 1, and a history row *completed, will retry* |
 //! | 5 will retry | `retry_at` | 1, at its old place in the queue |
+//! | 1 or 5 | an operator unscheduling it, or resetting its agent | nothing; a last attempt in history becomes *completed* |
 //!
 //! A reenrollment waits until the agents' door can hand it out: no statement leases operation 6.
 //!
 //! Jobs of one store run one at a time and in order, so that an older certificate never lands after a newer
-//! one. Every change of state is one statement that names the state and the lease token it expects.
+//! one. A job that works on no store (a log, a custom job) has its own id in place of the store's, and waits for nobody.
+//! What comes again and again stays outside the queue (`custom/recurring.rs`); a run of it is put in when it is due.
+//! Every change of state is one statement that names the state and the lease token it expects.
 
+mod acknowledge;
+mod agent_jobs;
+mod custom;
 mod dispatch;
 mod error;
 mod history;
@@ -21,8 +28,13 @@ mod leases;
 pub(crate) mod published;
 mod queries;
 mod recurrence;
+mod reschedule;
+mod results;
 mod routes;
+mod scheduled;
+mod selection;
 pub mod sweep;
+mod unschedule;
 
 pub(crate) use dispatch::{Dispatch, Look};
 pub(crate) use error::Error;
@@ -33,4 +45,5 @@ pub(crate) use leases::{
     unfinished, withdraw,
 };
 pub(crate) use recurrence::{When, next_after, when};
+pub(crate) use results::{AttemptData, Keep, seal, store_data};
 pub(crate) use routes::endpoints;

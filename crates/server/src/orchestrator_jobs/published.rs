@@ -2,15 +2,24 @@
 //! and the attempt's history id, which they echo, takes the place of the lease token. The token itself never leaves the
 //! server.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use sealift_protocol::agent::jobs::{Configured, ConfiguredJob, ListedJob};
 use sealift_protocol::agent::leases::LeaseKey;
-use sealift_protocol::{AgentId, JobId};
+use sealift_protocol::agent::registration::CallResult;
+use sealift_protocol::{AgentId, JobId, Secret};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::custom::Details;
 use super::job::Operation;
 use super::leases::{Finished, Leased};
 use super::queries;
+use crate::agents;
+use crate::floor::Floor;
+use crate::http::Failure;
+use crate::sealing::Place;
 
 /// How long an attempt may take: nothing renews it but an upload.
 pub(crate) const LEASE: TimeDelta = TimeDelta::minutes(15);
@@ -21,6 +30,8 @@ pub(crate) struct RunningAttempt {
     /// Proves the lease to the rest of the queue.
     pub(super) lease_token: Uuid,
     pub(super) operation: i16,
+    /// The attempt.
+    pub(crate) history_id: i64,
     /// Whether it stored a whole inventory.
     pub(crate) inventoried: bool,
     /// Whether a failure that may pass is followed by another attempt.
@@ -85,4 +96,63 @@ pub(crate) async fn place(
     jobs: &[JobId],
 ) -> Result<Option<JobPlace>, sqlx::Error> {
     queries::path_of(db, agent, jobs).await
+}
+
+/// Most characters of a log that an agent is asked for.
+const MAX_LOG_CHARACTERS: u32 = 1_000_000;
+/// Most jobs that are listed at a time.
+const MAX_LISTED: i64 = 100;
+/// `Priority` of what is no addition.
+const USUAL: i32 = 5;
+
+/// Due jobs of an agent that work on no store.
+pub(crate) async fn listed(
+    db: &mut PgConnection,
+    agent: AgentId,
+    now: DateTime<Utc>,
+) -> Result<Vec<ListedJob>, sqlx::Error> {
+    let rows = queries::listable_alone(db, agent, MAX_LISTED, now).await?;
+    let entry = |row: queries::AloneRow| {
+        let job_type_id = match Operation::from_number(row.operation)? {
+            Operation::FetchLogs => agents::FETCH_LOGS,
+            _ => row.job_type_id?.parse().ok()?,
+        };
+        Some(ListedJob {
+            job_id: row.id,
+            job_type_id,
+            configuration_endpoint: format!("Jobs/{}/Configure", row.id),
+            completion_endpoint: format!("Jobs/{}/Complete", row.id),
+            schedule: None,
+            cron: None,
+            priority: USUAL,
+        })
+    };
+    Ok(rows.into_iter().filter_map(entry).collect())
+}
+
+/// What a leased job that works on no store tells its agent. How agents name the values of a custom job is not known;
+/// they come as `JobProperties`, like entry parameters.
+pub(crate) fn describe(floor: &Floor, leased: &Leased) -> Result<Configured, Failure> {
+    let mut configured = Configured {
+        result: CallResult::success(),
+        audit_id: leased.history_id,
+        job_cancelled: false,
+        inventory_endpoint: None,
+        max_characters_to_return: None,
+        job: ConfiguredJob::default(),
+    };
+    if Operation::from_number(leased.operation) == Some(Operation::FetchLogs) {
+        configured.max_characters_to_return = Some(MAX_LOG_CHARACTERS);
+        return Ok(configured);
+    }
+    let details: Details = serde_json::from_value(leased.details.clone()).map_err(Failure::fault)?;
+    let fields = details.fields.into_iter();
+    configured.job.job_properties = fields.map(|(name, value)| (name, Secret::new(value))).collect();
+    if let Some(sealed) = &leased.sealed_secret {
+        let place = Place { table: "jobs", row: &leased.id, column: "sealed_secret" };
+        let opened = floor.sealing.open(place, sealed).map_err(Failure::fault)?;
+        let secrets: BTreeMap<String, Secret> = serde_json::from_slice(&opened).map_err(Failure::fault)?;
+        configured.job.job_properties.extend(secrets);
+    }
+    Ok(configured)
 }

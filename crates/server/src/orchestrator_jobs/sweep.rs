@@ -1,14 +1,18 @@
 //! Periodic looks at the queue. Each may run on every replica at any time.
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
+use sealift_protocol::AgentId;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::custom;
 use super::dispatch::Dispatch;
 use super::leases::Finished;
 use super::queries;
 
 /// Most leases that one look ends.
 const MAX_EXPIRED: i64 = 1_000;
+/// Most results of attempts that one look deletes.
+const MAX_OLD_DATA: i64 = 10_000;
 /// Months of history that stand ready before they begin.
 const MONTHS_AHEAD: u32 = 3;
 
@@ -44,7 +48,17 @@ pub(crate) async fn ring_due(
     Ok(())
 }
 
-/// Makes the partitions of the months to come, and drops those that are older than `keep` months.
+/// Puts runs of recurring jobs into the queue that are due. Answers the agents to ring after the commit.
+pub(crate) async fn start_recurring(
+    db: &mut PgConnection,
+    max_attempts: i16,
+    now: DateTime<Utc>,
+) -> Result<Vec<AgentId>, sqlx::Error> {
+    custom::start_due(db, max_attempts, now).await
+}
+
+/// Makes the partitions of the months to come, and drops those that are older than `keep` months, with what attempts of
+/// those months sent back.
 pub(crate) async fn turn_history(
     db: &mut PgConnection,
     keep: u32,
@@ -66,6 +80,8 @@ pub(crate) async fn turn_history(
     else {
         return Ok(());
     };
+    let before = oldest.and_time(chrono::NaiveTime::MIN).and_utc();
+    queries::delete_old_data(db, before, MAX_OLD_DATA).await?;
     for name in partitions(db).await? {
         let month = name
             .strip_prefix("job_history_")

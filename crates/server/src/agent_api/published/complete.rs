@@ -11,9 +11,10 @@ use super::{About, Door, job};
 use crate::agent_api::completion::{Completions, Reported};
 use crate::agent_api::wire::Refusal;
 use crate::agents::session::native;
-use crate::http::{answer, body};
+use crate::floor::Floor;
+use crate::http::{Failure, answer, body};
 use crate::orchestrator_jobs::published::{RunningAttempt, running};
-use crate::orchestrator_jobs::{Operation, inventory_after};
+use crate::orchestrator_jobs::{AttemptData, JobType, Keep, Operation, inventory_after, seal};
 
 /// `Jobs/{id}/Complete`. Too late, twice or unknown: heard, and without effect.
 pub(in crate::agent_api) async fn complete(
@@ -35,17 +36,35 @@ pub(in crate::agent_api) async fn complete(
             "a report came for an attempt that does not run; nothing was changed"
         ),
         Some(attempt) => {
+            let data = data(&door.floor, &about, &attempt, &call)?;
             let completion = judge(&about, &attempt, native(session.platform), call);
             let follows = completion.outcome != Outcome::TransientFailure || !attempt.again;
-            if attempt.operation() != Some(Operation::Inventory) && follows {
+            let job_type = attempt.operation().map(Operation::job_type);
+            if matches!(job_type, Some(JobType::Management | JobType::Reenrollment)) && follows {
                 inventory_job = Some(inventory_after(about.job));
             }
-            let reported = Reported { agent: about.agent, completions: vec![completion] };
+            let reported = Reported { agent: about.agent, completions: vec![completion], data };
             let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
             completions.submit(reported).await.ok_or_else(stopping)??;
         }
     }
     Ok(answer::json(&Accepted { result: CallResult::success(), inventory_job }))
+}
+
+/// The log or the result that the call brings.
+fn data(
+    floor: &Floor,
+    about: &About,
+    attempt: &RunningAttempt,
+    call: &CompleteJob,
+) -> Result<Vec<AttemptData>, Failure> {
+    let (text, keep) = match attempt.operation() {
+        Some(Operation::FetchLogs) => (&call.log, Keep::End),
+        Some(Operation::Custom) => (&call.data, Keep::Beginning),
+        _ => return Ok(Vec::new()),
+    };
+    let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
+    Ok(vec![seal(floor, attempt.lease(about.job), attempt.history_id, text, keep)?])
 }
 
 /// Numbers pass through a double at the agent; what is none of ours is 0, which no attempt has.

@@ -17,8 +17,8 @@ use crate::authority::Authority;
 use crate::certificate_stores::{self, published};
 use crate::floor::Floor;
 use crate::http::{Failure, answer, body};
-use crate::orchestrator_jobs::published::{Begun, begin, place};
-use crate::orchestrator_jobs::{self, Dispatch, Report};
+use crate::orchestrator_jobs::published::{Begun, begin, describe, place};
+use crate::orchestrator_jobs::{self, Dispatch, Leased, Operation, Report};
 
 /// The call's error code when a job can never run.
 const NOT_POSSIBLE: &str = "A0160001";
@@ -70,6 +70,7 @@ async fn begin_attempt(
     certificate_stores::follow_with_inventory(&mut db, &ended, max_attempts, now).await?;
     let answer = match begun {
         Begun::NotNow => cancelled(&mut db, about, after).await?,
+        Begun::Attempt(leased) if is_alone(&leased) => describe(floor, &leased)?,
         Begun::Attempt(leased) => {
             let (history_id, token) = (leased.history_id, leased.lease_token);
             match published::describe(&mut db, floor, authority, *leased).await? {
@@ -78,6 +79,7 @@ async fn begin_attempt(
                     audit_id: history_id,
                     job_cancelled: false,
                     inventory_endpoint: described.update,
+                    max_characters_to_return: None,
                     job: described.job,
                 },
                 Err(broken) => {
@@ -105,6 +107,10 @@ async fn begin_attempt(
     Ok(answer)
 }
 
+fn is_alone(leased: &Leased) -> bool {
+    Operation::from_number(leased.operation).is_some_and(Operation::is_alone)
+}
+
 /// The job is dropped without a word. With the path of a store, or the agent would report it as refused; it looks at the
 /// path before anything else (chapter 7.2).
 async fn cancelled(
@@ -121,6 +127,7 @@ async fn cancelled(
         audit_id: 0,
         job_cancelled: true,
         inventory_endpoint: None,
+        max_characters_to_return: None,
         job: ConfiguredJob { client_machine, store_path, ..ConfiguredJob::default() },
     })
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::KnownAgent;
 use super::asked::{self, Asked};
 use crate::agents::list::fingerprint_text;
+use crate::agents::reenrollment::Reenrollment;
 
 /// Something in the request is missing or out of bounds.
 const INVALID: &str = "A0150001";
@@ -26,8 +27,10 @@ const TOO_MANY: &str = "A0150005";
 const ANOTHERS_KEY: &str = "A0150006";
 /// Nothing says who asks.
 const NO_PROOF: &str = "A0150007";
-/// Asks an agent of the published protocol to renew its certificate (chapter 3.1).
+/// Asks an agent to renew its certificate (chapter 3.1).
 const RENEW: &str = "A0100007";
+/// The same, where it gets no job before.
+const MUST_RENEW: &str = "A0100008";
 /// When an agent that waits is to try again, in seconds.
 const RETRY_AFTER: u32 = 10;
 /// `Result.Status`: the call ends here, but nothing is wrong.
@@ -89,9 +92,10 @@ impl Refusal {
         Self::new(NO_PROOF, "nothing proves who asks: send a CSR, a client certificate or a login")
     }
 
-    pub(super) fn renew() -> Self {
+    pub(super) fn renew(reenrollment: Reenrollment) -> Self {
         let message = "the agent's certificate is to be renewed: register again with a CSR";
-        Self { warning: true, ..Self::new(RENEW, message) }
+        let code = if reenrollment == Reenrollment::Required { MUST_RENEW } else { RENEW };
+        Self { warning: true, ..Self::new(code, message) }
     }
 
     /// On the wire: no token and no id.
@@ -160,7 +164,7 @@ mod tests {
             Refusal::too_many(),
             Refusal::anothers_key(),
             Refusal::no_proof(),
-            Refusal::renew(),
+            Refusal::renew(Reenrollment::None),
         ];
         for refusal in refusals {
             let answer = refusal.answer();
@@ -170,6 +174,8 @@ mod tests {
             assert!(answer.session.is_none());
             assert_ne!(answer.result.status, 1);
         }
-        assert_eq!(Refusal::renew().answer().result.status, WARNING);
+        for reenrollment in [Reenrollment::Requested, Reenrollment::Required] {
+            assert_eq!(Refusal::renew(reenrollment).answer().result.status, WARNING);
+        }
     }
 }

@@ -86,6 +86,7 @@ impl Asked {
             last_thumbprint_used: None,
             identity_expires_at: None,
             last_seen_at: None,
+            reenrollment: 0,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::KnownAgent;
 use super::answer::Refusal;
 use super::asked::Asked;
 use crate::agents::agent::Status;
+use crate::agents::reenrollment::Reenrollment;
 
 /// A last contact older than this is worth a write of its own.
 const STALE: TimeDelta = TimeDelta::seconds(60);
@@ -111,9 +112,12 @@ pub(super) fn reusable<'a>(
     agent.certificate.as_deref().filter(|_| same_key && !is_due(agent.identity_expires_at, days, now))
 }
 
-/// Whether an agent of the published protocol must be asked to renew; ours does by itself.
+/// Whether an agent must be asked to renew: because an operator wants it, or, for one of the published protocol, since
+/// ours does so by itself, because it is time.
 pub(super) fn should_renew(agent: &KnownAgent, asked: &Asked, days: u32, now: DateTime<Utc>) -> bool {
-    !asked.speaks_extensions && asked.key.is_none() && is_due(agent.identity_expires_at, days, now)
+    let wanted = Reenrollment::from_number(agent.reenrollment) != Reenrollment::None;
+    let due = !asked.speaks_extensions && is_due(agent.identity_expires_at, days, now);
+    asked.key.is_none() && (wanted || due)
 }
 
 /// The identity that stays valid beside a new one: the one the agent surely holds. Not simply the newest, whose
@@ -244,6 +248,8 @@ mod tests {
         assert!(!should_renew(&known, &asked(false), DAYS, now()));
         assert!(should_renew(&known, &asked(false), DAYS, now() + TimeDelta::days(51)));
         assert!(!should_renew(&known, &asked(true), DAYS, now() + TimeDelta::days(51)));
+        let wanted = KnownAgent { reenrollment: 1, ..known };
+        assert!(should_renew(&wanted, &asked(true), DAYS, now()), "an operator asks ours, too");
     }
 
     #[test]

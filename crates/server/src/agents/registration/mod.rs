@@ -25,6 +25,7 @@ use super::agent::Status;
 use super::directory::Directory;
 use super::error::Error;
 use super::queries::{self, NewIdentity};
+use super::reenrollment::Reenrollment;
 use super::session::{self, Binding};
 use crate::authority::Authority;
 use crate::configuration;
@@ -65,6 +66,7 @@ pub(super) struct KnownAgent {
     pub(super) last_thumbprint_used: Option<String>,
     pub(super) identity_expires_at: Option<DateTime<Utc>>,
     pub(super) last_seen_at: Option<DateTime<Utc>>,
+    pub(super) reenrollment: i16,
 }
 
 /// One registration.
@@ -168,7 +170,7 @@ async fn decide_and_save(
     if by == By::Certificate
         && decision::should_renew(&agent, case.asked, case.settings.identity_days, case.now)
     {
-        return Err(Stop::Waits(Refusal::renew()));
+        return Err(Stop::Waits(Refusal::renew(Reenrollment::from_number(agent.reenrollment))));
     }
     let id = agent.id;
     let mut granted = grant(db, authority, case, agent, by).await?;

@@ -6,14 +6,15 @@ use chrono::{DateTime, Utc};
 use sealift_pki::KeyAlgorithm;
 use sealift_protocol::operator::authority as wire;
 use serde::Deserialize as _;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::PgConnection;
 
 use super::super::error::Error;
 use super::super::{Authority, queries};
 use super::{Template, all, find_by_id, subject};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 use crate::security::{Principal, permission};
 
 /// What filters and sort orders of templates may name; patterns stand for templates and share it.
@@ -47,16 +48,18 @@ pub(crate) async fn page(
     now: DateTime<Utc>,
 ) -> Result<(Vec<Template>, i64), Failure> {
     let asker = Asker { name: caller.name(), now };
-    let filter = list.filter.as_deref();
-    let mut page = QueryBuilder::new(format!("-- name: template_page\nSELECT t.id{FROM}"));
-    push_filter(&mut page, FIELDS, filter, &asker)?;
-    push_order(&mut page, FIELDS, list, ("t.id", false), "t.id")?;
-    let ids: Vec<i64> = page.build_query_scalar().fetch_all(&mut *db).await?;
-    let mut count =
-        QueryBuilder::new(format!("-- name: count_templates\nSELECT count(*) FROM (SELECT 1{FROM}"));
-    push_filter(&mut count, FIELDS, filter, &asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    let total = count.build_query_scalar().fetch_one(&mut *db).await?;
+    let key = Column { sql: "t.id", kind: Kind::Number };
+    let listing = Listing {
+        name: "template_page",
+        columns: "t.id",
+        from: FROM,
+        fields: FIELDS,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
+    };
+    let (ids, total): (Vec<(i64,)>, i64) = listing.page(&mut *db, list, &asker).await?;
+    let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
     let mut templates = all(db, Some(&ids)).await?;
     templates.sort_by_key(|template| ids.iter().position(|id| *id == template.id));
     Ok((templates, total))

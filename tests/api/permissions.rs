@@ -178,7 +178,6 @@ async fn a_scope_ends_where_it_ends_on_every_route() {
     let mut routes: Vec<_> = routes().into_iter().filter(|route| route.scope.is_some()).collect();
     assert!(routes.len() > 15, "{} routes can be narrowed", routes.len());
     routes.sort_by_key(last_what_destroys);
-    let everywhere = |route: &RouteFacts| listed(EVERYWHERE, route);
     let mut findings = Vec::new();
     // The outsider first, and everywhere: nothing it does may change what the insider finds.
     for route in &routes {
@@ -187,42 +186,23 @@ async fn a_scope_ends_where_it_ends_on_every_route() {
             200 if listed(ANYWHERE, route) => true,
             403 => !listed(ANYWHERE, route),
             // What is outside a scope is not even admitted to exist.
-            404 => !everywhere(route),
+            404 => !listed(EVERYWHERE, route),
             200 if route.method == "GET" => {
                 nothing_in_common(&answer, &insider.send(call(&insider, route, &words)).await)
             }
             _ => false,
         };
-        if !fine {
-            findings.push(format!(
-                "{} {}: with {} for another {} it answered {} {:.200}",
-                route.method,
-                route.path,
-                route.permission.unwrap_or_default(),
-                route.scope.unwrap_or_default(),
-                answer.status,
-                answer.text
-            ));
-        }
+        findings.extend((!fine).then(|| finding(route, "outside its scope", &answer)));
     }
     for route in &routes {
         let answer = insider.send(call(&insider, route, &words)).await;
-        let (status, wanted) = (answer.status.as_u16(), if everywhere(route) { "403" } else { "a success" });
-        let fine = match everywhere(route) {
-            true => status == 403,
-            false if route.method == "GET" || route.example.is_some() => answer.status.is_success(),
-            false => ![401, 403].contains(&status),
+        let fine = match answer.status.as_u16() {
+            403 => listed(EVERYWHERE, route),
+            _ if listed(EVERYWHERE, route) => false,
+            _ if route.method == "GET" || route.example.is_some() => answer.status.is_success(),
+            status => status != 401,
         };
-        if !fine {
-            findings.push(format!(
-                "{} {}: with {} for its own {} it answered {status} instead of {wanted}: {:.300}",
-                route.method,
-                route.path,
-                route.permission.unwrap_or_default(),
-                route.scope.unwrap_or_default(),
-                answer.text
-            ));
-        }
+        findings.extend((!fine).then(|| finding(route, "inside its scope", &answer)));
     }
     for (known, _) in EVERYWHERE.iter().chain(ANYWHERE).chain(BODIES) {
         let there = routes.iter().any(|route| format!("{} {}", route.method, route.path) == *known);
@@ -238,6 +218,12 @@ async fn a_scope_ends_where_it_ends_on_every_route() {
         findings.join("\n")
     );
     server.stop().await;
+}
+
+fn finding(route: &RouteFacts, place: &str, answer: &Answer) -> String {
+    let permission = route.permission.unwrap_or_default();
+    let (status, text) = (answer.status, &answer.text);
+    format!("{} {} with {permission} {place}: {status} {text:.300}", route.method, route.path)
 }
 
 /// Whether two lists share no element.

@@ -113,23 +113,8 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     .execute(server.database())
     .await
     .unwrap();
-    let claim =
-        json!({"ClaimType": "User", "ClaimValue": "CORP\\standby", "ProviderAuthenticationScheme": "Local"});
-    let claim = made("/Security/Claims", claim).await["Id"].to_string();
-    let set =
-        made("/PermissionSets", json!({"Name": "Agents", "Permissions": ["/agents/"]})).await["Id"].clone();
-    let collection = json!({"Name": "Every certificate", "Query": ""});
-    let collection = made("/CertificateCollections", collection).await["Id"].to_string();
-    let providers = admin.get("/IdentityProviders").await.ok();
-    let thumbprint = admin.get(&format!("/Certificates/{certificate}")).await.ok()["Thumbprint"].clone();
-    let thumbprint = thumbprint.as_str().unwrap().to_owned();
-    vec![
-        ("{{thumbprint}}", thumbprint),
+    let mut words = vec![
         ("{{role}}", role.to_string()),
-        ("{{claim}}", claim),
-        ("{{permission_set}}", set.as_str().unwrap().to_owned()),
-        ("{{provider}}", providers[0]["Id"].as_str().unwrap().to_owned()),
-        ("{{collection}}", collection),
         ("{{instance}}", instance),
         ("{{other_certificate}}", other_certificate.to_string()),
         ("{{template}}", template.to_string()),
@@ -154,6 +139,30 @@ pub(crate) async fn words(server: &TestServer) -> Words {
         ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
         ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
+    ];
+    words.extend(words_of_callers(admin, certificate).await);
+    words
+}
+
+/// What examples about callers and what they may see speak of.
+async fn words_of_callers(admin: &Client, certificate: i64) -> Words {
+    let made = async |path: &str, body: Value| admin.post(path, &body).await.ok();
+    let claim =
+        json!({"ClaimType": "User", "ClaimValue": "CORP\\standby", "ProviderAuthenticationScheme": "Local"});
+    let claim = made("/Security/Claims", claim).await["Id"].to_string();
+    let set =
+        made("/PermissionSets", json!({"Name": "Agents", "Permissions": ["/agents/"]})).await["Id"].clone();
+    let collection = json!({"Name": "Every certificate", "Query": ""});
+    let collection = made("/CertificateCollections", collection).await["Id"].to_string();
+    let providers = admin.get("/IdentityProviders").await.ok();
+    let thumbprint = admin.get(&format!("/Certificates/{certificate}")).await.ok()["Thumbprint"].clone();
+    let thumbprint = thumbprint.as_str().unwrap().to_owned();
+    vec![
+        ("{{thumbprint}}", thumbprint),
+        ("{{claim}}", claim),
+        ("{{permission_set}}", set.as_str().unwrap().to_owned()),
+        ("{{provider}}", providers[0]["Id"].as_str().unwrap().to_owned()),
+        ("{{collection}}", collection),
     ]
 }
 

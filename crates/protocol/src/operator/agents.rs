@@ -62,7 +62,7 @@ pub struct AgentJobType {
     pub name: String,
     /// Short name of the store type; empty for a job that works on no store.
     pub cert_store_type_short_name: String,
-    /// `Inventory` or `Management`; empty for a job that works on no store.
+    /// `Inventory`, `Management`, `Discovery` or `Reenrollment`; empty for a job that works on no store.
     pub cert_store_job_type: String,
     /// By which the store type and the agent protocol know it.
     pub job_type_id: Uuid,

@@ -72,7 +72,12 @@ pub(super) fn job_types(names: &[String], store_types: &[StoreTypeRow]) -> Vec<A
     let mut found = Vec::new();
     for store_type in store_types {
         let prefix = format!("CertStores.{}.", store_type.capability);
-        for (operation, id) in [("Inventory", store_type.inventory), ("Management", store_type.management)] {
+        for (operation, id) in [
+            ("Inventory", store_type.inventory),
+            ("Management", store_type.management),
+            ("Discovery", store_type.discovery),
+            ("Reenrollment", store_type.reenrollment),
+        ] {
             let wanted = format!("{prefix}{operation}");
             if names.iter().any(|name| name.eq_ignore_ascii_case(&wanted)) {
                 found.push(AgentJobType {
@@ -129,6 +134,8 @@ mod tests {
             capability: "PEM".to_owned(),
             inventory: Uuid::from_u128(1),
             management: Uuid::from_u128(2),
+            discovery: Uuid::from_u128(3),
+            reenrollment: Uuid::from_u128(4),
         };
         let names = owned(&["CertStores.pem.Management", "CertStores.Other.Inventory", "Custom.FetchLogs"]);
         let found = job_types(&names, &[pem]);

@@ -16,6 +16,22 @@ pub(crate) const AGENTS_MODIFY: &str = "/agents/management/modify/";
 pub(crate) const CERTIFICATES_READ: &str = "/certificates/collections/read/";
 /// Revoke certificates; may be narrowed to a collection.
 pub(crate) const CERTIFICATES_REVOKE: &str = "/certificates/collections/revoke/";
+/// Delete certificates and private keys; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_DELETE: &str = "/certificates/collections/delete/";
+/// Change certificates' metadata; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_METADATA: &str = "/certificates/collections/metadata/modify/";
+/// Change the role that owns a certificate; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_OWNER: &str = "/certificates/collections/change_owner/";
+/// Recover private keys; may be narrowed to a collection.
+pub(crate) const PRIVATE_KEYS_READ: &str = "/certificates/collections/private_key/read/";
+/// Import certificates together with their private keys.
+pub(crate) const PRIVATE_KEYS_IMPORT: &str = "/certificates/collections/private_key/import/";
+/// Import certificates.
+pub(crate) const CERTIFICATES_IMPORT: &str = "/certificates/import/";
+/// Read metadata fields.
+pub(crate) const METADATA_TYPES_READ: &str = "/metadata/types/read/";
+/// Make, change and delete metadata fields.
+pub(crate) const METADATA_TYPES_MODIFY: &str = "/metadata/types/modify/";
 /// Make and change collections.
 pub(crate) const COLLECTIONS_MODIFY: &str = "/certificates/collections/modify/";
 /// Enroll certificates with a private key, and deploy them.
@@ -204,6 +220,18 @@ pub(super) fn covers(grant: &str, permission: &str) -> bool {
 /// A permission narrowed to one container or collection.
 pub(super) fn narrowed(permission: &str, scope: i64) -> String {
     format!("{permission}{scope}/")
+}
+
+/// Whether grants give a permission, everywhere or for one of these containers or collections.
+pub(crate) fn gives(grants: &[String], permission: &str, scopes: &[i64]) -> bool {
+    let given = |permission: &str| grants.iter().any(|grant| covers(grant, permission));
+    given(permission) || scopes.iter().any(|scope| given(&narrowed(permission, *scope)))
+}
+
+/// The container or collection to which a grant narrows a permission; nothing for a wider grant, and for one of another
+/// permission.
+pub(crate) fn narrowed_to(grant: &str, permission: &str) -> Option<i64> {
+    grant.strip_prefix(permission)?.strip_suffix('/')?.parse().ok()
 }
 
 /// Reads a permission in either spelling and answers its canonical path.

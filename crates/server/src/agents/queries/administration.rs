@@ -29,6 +29,8 @@ pub(in crate::agents) struct StoreTypeRow {
     pub(in crate::agents) capability: String,
     pub(in crate::agents) inventory: Uuid,
     pub(in crate::agents) management: Uuid,
+    pub(in crate::agents) discovery: Uuid,
+    pub(in crate::agents) reenrollment: Uuid,
 }
 
 /// Back to the first contact: no identity, no session, and an operator has to approve them anew. The key stays, so
@@ -111,7 +113,8 @@ pub(in crate::agents) async fn store_types(db: &mut PgConnection) -> Result<Vec<
     sqlx::query_as!(
         StoreTypeRow,
         "-- name: store_types
-        SELECT name, short_name, capability, inventory_job_type AS inventory, management_job_type AS management
+        SELECT name, short_name, capability, inventory_job_type AS inventory, management_job_type AS management,
+            discovery_job_type AS discovery, enrollment_job_type AS reenrollment
         FROM store_types ORDER BY id"
     )
     .fetch_all(db)

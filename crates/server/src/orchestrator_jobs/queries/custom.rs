@@ -45,7 +45,7 @@ impl From<TypeRow> for JobTypeRow {
     }
 }
 
-/// One page of types, and how many match, counted up to a bound.
+/// One page of types, and how many match.
 pub(in crate::orchestrator_jobs) async fn custom_types(
     db: &mut PgConnection,
     list: &ListQuery,

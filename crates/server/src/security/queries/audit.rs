@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
-use super::total;
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
+use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
 use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Narrow, Order};
 use crate::security::audit::{CATEGORY_SQL, Kept};
 
 /// A line of the log, as kept.
@@ -90,14 +90,7 @@ pub(in crate::security) async fn list_audit(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<AuditRow>, i64), Failure> {
-    let mut sql = QueryBuilder::<Postgres>::new(format!(
-        "-- name: list_audit\nSELECT {COLUMNS} FROM audit_log WHERE true"
-    ));
-    push_filter(&mut sql, AUDIT_FIELDS, list.filter.as_deref(), asker)?;
-    push_order(&mut sql, AUDIT_FIELDS, list, ("id", true), "id")?;
-    let rows = sql.build_query_as().fetch_all(&mut *db).await?;
-    let count = "-- name: count_audit\nSELECT count(*) FROM (SELECT 1 FROM audit_log WHERE true";
-    Ok((rows, total(db, count, AUDIT_FIELDS, list, asker).await?))
+    lines("list_audit", Vec::new()).page(db, list, asker).await
 }
 
 /// One page of everything that the log tells of the things that matching lines tell of, and how many lines.
@@ -107,19 +100,30 @@ pub(in crate::security) async fn list_related(
     asker: &Asker<'_>,
 ) -> Result<(Vec<AuditRow>, i64), Failure> {
     let related = |sql: &mut QueryBuilder<Postgres>| -> Result<(), Failure> {
-        sql.push(" FROM audit_log WHERE (entity_type, entity_id) IN (SELECT entity_type, entity_id FROM audit_log WHERE entity_id <> ''");
+        sql.push(" AND (entity_type, entity_id) IN (SELECT entity_type, entity_id FROM audit_log WHERE entity_id <> ''");
         push_filter(sql, AUDIT_FIELDS, list.filter.as_deref(), asker)?;
         sql.push(")");
         Ok(())
     };
-    let mut sql = QueryBuilder::<Postgres>::new(format!("-- name: list_related\nSELECT {COLUMNS}"));
-    related(&mut sql)?;
-    push_order(&mut sql, AUDIT_FIELDS, list, ("id", true), "id")?;
-    let rows = sql.build_query_as().fetch_all(&mut *db).await?;
-    let mut count = QueryBuilder::<Postgres>::new("-- name: count_related\nSELECT count(*) FROM (SELECT 1");
-    related(&mut count)?;
-    count.push(" LIMIT ").push_bind(crate::http::list::COUNT_BOUND + 1).push(") AS bounded");
-    Ok((rows, count.build_query_scalar().fetch_one(db).await?))
+    let told = list.filter.clone().unwrap_or_default();
+    let narrow = vec![Narrow::Written { told, write: Box::new(related) }];
+    let mut all = list.clone();
+    all.filter = None;
+    lines("list_related", narrow).page(db, &all, asker).await
+}
+
+/// A list of lines, newest first unless asked otherwise.
+fn lines<'a>(name: &'static str, narrow: Vec<Narrow<'a>>) -> Listing<'a> {
+    let key = Column { sql: "id", kind: Kind::Number };
+    Listing {
+        name,
+        columns: COLUMNS,
+        from: " FROM audit_log WHERE true",
+        fields: AUDIT_FIELDS,
+        order: Order { by: key, descending: true },
+        key,
+        narrow,
+    }
 }
 
 /// Up to `bound` lines that match, newest first.

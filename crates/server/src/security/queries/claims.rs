@@ -1,13 +1,13 @@
 //! Statements about claims, the identities among them, and the providers that make them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 use uuid::{Uuid, uuid};
 
-use super::{page, total};
+use super::{listing, number};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
 
 /// The provider of this server's own users, as the migration makes it.
 pub(in crate::security) const LOCAL: Uuid = uuid!("5ea11f70-0000-4000-8000-000000000002");
@@ -344,12 +344,9 @@ pub(in crate::security) async fn list_claims(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<ClaimRow>, i64), Failure> {
-    let rows = "-- name: list_claims
-        SELECT c.id, c.description, c.claim_type, c.claim_value, c.provider_id, p.scheme, p.display_name
-        FROM claims c JOIN identity_providers p ON p.id = c.provider_id WHERE true";
-    let count = "-- name: count_claims
-        SELECT count(*) FROM (SELECT 1 FROM claims c JOIN identity_providers p ON p.id = c.provider_id WHERE true";
-    Ok((page(db, rows, CLAIM_FIELDS, list, asker).await?, total(db, count, CLAIM_FIELDS, list, asker).await?))
+    let from = " FROM claims c JOIN identity_providers p ON p.id = c.provider_id WHERE true";
+    let columns = "c.id, c.description, c.claim_type, c.claim_value, c.provider_id, p.scheme, p.display_name";
+    listing("list_claims", columns, from, CLAIM_FIELDS, number("c.id")).page(db, list, asker).await
 }
 
 /// One page of identities, and how many match.
@@ -358,17 +355,8 @@ pub(in crate::security) async fn list_identities(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<IdentityRow>, i64), Failure> {
-    let from = format!("FROM claims c WHERE c.provider_id = '{LOCAL}'");
-    let rows = format!(
-        "-- name: list_identities
-        SELECT c.id, c.claim_value AS name, EXISTS (SELECT 1 FROM users u WHERE u.claim_id = c.id AND u.enabled) AS logs_in
-        {from}"
-    );
-    let rows = page(db, &rows, IDENTITY_FIELDS, list, asker).await?;
-    let mut count = QueryBuilder::<Postgres>::new(format!(
-        "-- name: count_identities\nSELECT count(*) FROM (SELECT 1 {from}"
-    ));
-    push_filter(&mut count, IDENTITY_FIELDS, list.filter.as_deref(), asker)?;
-    count.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    Ok((rows, count.build_query_scalar().fetch_one(db).await?))
+    let columns = "c.id, c.claim_value AS name,
+        EXISTS (SELECT 1 FROM users u WHERE u.claim_id = c.id AND u.enabled) AS logs_in";
+    let from = format!(" FROM claims c WHERE c.provider_id = '{LOCAL}'");
+    listing("list_identities", columns, &from, IDENTITY_FIELDS, number("c.id")).page(db, list, asker).await
 }

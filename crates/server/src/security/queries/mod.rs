@@ -6,11 +6,12 @@ pub(super) mod permission_sets;
 pub(super) mod roles;
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection};
 
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter, push_order};
-use crate::http::list::{COUNT_BOUND, ListQuery};
+use crate::http::filter_sql::{Asker, Field, Kind};
+use crate::http::list::ListQuery;
+use crate::http::listing::{Column, Listing, Order};
 
 /// Held by every transaction that changes users, roles or tokens, which are few.
 const LOCK: i64 = 0x5ea1_1f70_0001;
@@ -283,10 +284,11 @@ pub(super) async fn list_users(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<UserRow>, i64), Failure> {
-    let rows = "-- name: list_users\nSELECT id, name, ARRAY(SELECT r.name FROM role_claims rc JOIN roles r ON r.id = rc.role_id
-        WHERE rc.claim_id = users.claim_id ORDER BY r.name) AS roles FROM users WHERE true";
-    let count = "-- name: count_users\nSELECT count(*) FROM (SELECT 1 FROM users WHERE true";
-    Ok((page(db, rows, USER_FIELDS, list, asker).await?, total(db, count, USER_FIELDS, list, asker).await?))
+    let columns = "id, name, ARRAY(SELECT r.name FROM role_claims rc JOIN roles r ON r.id = rc.role_id
+        WHERE rc.claim_id = users.claim_id ORDER BY r.name) AS roles";
+    listing("list_users", columns, " FROM users WHERE true", USER_FIELDS, number("id"))
+        .page(db, list, asker)
+        .await
 }
 
 /// One page of API tokens that were not revoked, and how many match.
@@ -295,40 +297,32 @@ pub(super) async fn list_tokens(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<TokenRow>, i64), Failure> {
-    let rows =
-        "-- name: list_tokens\nSELECT id, name, expires_at, ARRAY(SELECT r.name FROM api_token_roles tr
-        JOIN roles r ON r.id = tr.role_id WHERE tr.token_id = api_tokens.id ORDER BY r.name) AS roles
-        FROM api_tokens WHERE revoked_at IS NULL";
-    let count =
-        "-- name: count_tokens\nSELECT count(*) FROM (SELECT 1 FROM api_tokens WHERE revoked_at IS NULL";
-    Ok((page(db, rows, TOKEN_FIELDS, list, asker).await?, total(db, count, TOKEN_FIELDS, list, asker).await?))
+    let columns = "id, name, expires_at, ARRAY(SELECT r.name FROM api_token_roles tr
+        JOIN roles r ON r.id = tr.role_id WHERE tr.token_id = api_tokens.id ORDER BY r.name) AS roles";
+    let from = " FROM api_tokens WHERE revoked_at IS NULL";
+    listing("list_tokens", columns, from, TOKEN_FIELDS, number("id")).page(db, list, asker).await
 }
 
-async fn page<Row>(
-    db: &mut PgConnection,
-    statement: &str,
-    fields: &[Field],
-    list: &ListQuery,
-    asker: &Asker<'_>,
-) -> Result<Vec<Row>, Failure>
-where
-    Row: for<'r> FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
-{
-    let mut sql = QueryBuilder::<Postgres>::new(statement);
-    push_filter(&mut sql, fields, list.filter.as_deref(), asker)?;
-    push_order(&mut sql, fields, list, ("id", false), "id")?;
-    Ok(sql.build_query_as().fetch_all(db).await?)
+/// A list, by its key.
+fn listing<'a>(
+    name: &'static str,
+    columns: &'a str,
+    from: &'a str,
+    fields: &'a [Field],
+    key: Column<'a>,
+) -> Listing<'a> {
+    Listing {
+        name,
+        columns,
+        from,
+        fields,
+        order: Order { by: key, descending: false },
+        key,
+        narrow: Vec::new(),
+    }
 }
 
-async fn total(
-    db: &mut PgConnection,
-    statement: &str,
-    fields: &[Field],
-    list: &ListQuery,
-    asker: &Asker<'_>,
-) -> Result<i64, Failure> {
-    let mut sql = QueryBuilder::<Postgres>::new(statement);
-    push_filter(&mut sql, fields, list.filter.as_deref(), asker)?;
-    sql.push(" LIMIT ").push_bind(COUNT_BOUND + 1).push(") AS bounded");
-    Ok(sql.build_query_scalar().fetch_one(db).await?)
+/// A key that is a number.
+const fn number(sql: &str) -> Column<'_> {
+    Column { sql, kind: Kind::Number }
 }

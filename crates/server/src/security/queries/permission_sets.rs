@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::{Uuid, uuid};
 
-use super::{page, total};
+use super::listing;
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::ListQuery;
+use crate::http::listing::Column;
 
 /// The built-in set that bounds nothing, as the migration makes it.
 pub(in crate::security) const GLOBAL: Uuid = uuid!("5ea11f70-0000-4000-8000-000000000001");
@@ -133,7 +134,7 @@ pub(in crate::security) async fn list_sets(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<SetRow>, i64), Failure> {
-    let rows = "-- name: list_sets\nSELECT id, name, built_in, permissions FROM permission_sets WHERE true";
-    let count = "-- name: count_sets\nSELECT count(*) FROM (SELECT 1 FROM permission_sets WHERE true";
-    Ok((page(db, rows, SET_FIELDS, list, asker).await?, total(db, count, SET_FIELDS, list, asker).await?))
+    let from = " FROM permission_sets WHERE true";
+    let key = Column { sql: "id", kind: Kind::Guid };
+    listing("list_sets", "id, name, built_in, permissions", from, SET_FIELDS, key).page(db, list, asker).await
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{page, total};
+use super::{listing, number};
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::ListQuery;
@@ -270,9 +270,9 @@ pub(in crate::security) async fn list_roles(
     list: &ListQuery,
     asker: &Asker<'_>,
 ) -> Result<(Vec<RoleRow>, i64), Failure> {
-    let rows = "-- name: list_roles
-        SELECT id, name, description, email_address, immutable, enabled, private, permission_set_id, permissions
-        FROM roles WHERE true";
-    let count = "-- name: count_roles\nSELECT count(*) FROM (SELECT 1 FROM roles WHERE true";
-    Ok((page(db, rows, ROLE_FIELDS, list, asker).await?, total(db, count, ROLE_FIELDS, list, asker).await?))
+    let columns =
+        "id, name, description, email_address, immutable, enabled, private, permission_set_id, permissions";
+    listing("list_roles", columns, " FROM roles WHERE true", ROLE_FIELDS, number("id"))
+        .page(db, list, asker)
+        .await
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use support::client::Client;
 use support::{RawAgent, TestServer};
 
-use super::enrollment::{csr, enroll_as, put, template_id};
+use super::enrollment::{csr, enroll_as, template_id};
 use super::permissions::caller;
 
 /// A server whose template asks for approval.
 async fn strict() -> TestServer {
     let server = TestServer::start().await;
     let id = template_id(&server.admin, "TLSServer").await;
-    put(&server.admin, "/Templates", &json!({"Id": id, "RequiresApproval": true})).await.ok();
+    server.admin.put("/Templates", &json!({"Id": id, "RequiresApproval": true})).await.ok();
     server
 }
 

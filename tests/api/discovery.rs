@@ -141,6 +141,22 @@ async fn approvals_that_are_not_possible_approve_nothing() {
         let answer = admin.post(path, &body).await;
         assert!(answer.refused(status).contains(word), "{}", answer.text);
     }
+    // What discovery does not know must come with the approval.
+    let kind = json!({"Name": "Needy", "ShortName": "NEEDY", "Capability": "PEM2", "SupportedOperations":
+        {"Discovery": true}, "Properties": [{"Name": "Partition", "Type": "String", "Required": true}]});
+    let kind = admin.post("/CertificateStoreTypes", &kind).await.ok()["StoreType"].clone();
+    let able = RawAgent::enroll_with(&server, "web2.example.test", &["CertStores.PEM2.Discovery"]).await;
+    let mut needy = request(&able);
+    needy["Type"] = kind.clone();
+    admin.put(PATH, &needy).await;
+    let job = able.lease(0).await.remove(0);
+    let lease = LeaseKey { job_id: job.job_id, lease_token: job.lease_token };
+    able.call(paths::DISCOVERED, &DiscoveredStores { lease, store_paths: vec!["/n".to_owned()] }).await;
+    let needy =
+        admin.query("/CertificateStores", &format!("CertStoreType -eq {kind}")).await.ok()[0]["Id"].clone();
+    assert!(admin.post(path, &json!([{"Id": needy}])).await.refused(400).contains("Partition is required"));
+    let whole = json!([{"Id": needy, "Properties": "{\"partition\": \"a\"}"}]);
+    assert!(admin.post(path, &whole).await.status.is_success());
     let unapproved = admin.query("/CertificateStores", "Approved -eq false").await.ok();
     assert_eq!(unapproved.as_array().unwrap().len(), 2);
     caller(&server, &["/certificate_stores/modify/1/"])

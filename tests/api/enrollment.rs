@@ -1,5 +1,6 @@
 //! Enrollment over HTTP: each format, each way to ask, and what is refused.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
@@ -27,11 +28,6 @@ pub(crate) async fn enroll_as(
     client.send(request.header("x-keyfactor-api-version", version).json(body)).await
 }
 
-/// Sends a `PUT`.
-pub(crate) async fn put(client: &Client, path: &str, body: &Value) -> Answer {
-    client.send(client.request(Method::PUT, path).json(body)).await
-}
-
 /// The id of a template by its short name.
 pub(crate) async fn template_id(client: &Client, name: &str) -> i64 {
     let rows = client.query("/Templates", &format!("CommonName -eq \"{name}\"")).await.ok();
@@ -50,7 +46,6 @@ fn blob(answer: &Value) -> Vec<u8> {
 }
 
 fn openssl(arguments: &[&str], input: &[u8]) -> String {
-    use std::io::Write as _;
     let mut child = Command::new("openssl")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -114,9 +109,57 @@ async fn every_format_of_a_pfx_is_read_by_openssl() {
     {
         assert!(text.contains(part), "{part}");
     }
+
+    let jks = subject(json!({"CustomFriendlyName": "Shop"}));
+    let answer = enroll_as(admin, "/Enrollment/PFX", "JKS", "1", &jks).await;
+    assert_eq!(answer.headers["x-certificatefile"], "www.example.test.jks");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.jks");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .unwrap()
+        .write_all(&blob(&answer.ok()))
+        .unwrap();
+    let listed = Command::new("keytool")
+        .args(["-list", "-v", "-storepass", PASSWORD, "-alias", "shop", "-keystore"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("PrivateKeyEntry") && listed.contains("chain length: 3"), "{listed}");
+
     let refused = enroll_as(admin, "/Enrollment/PFX", "P7B", "1", &subject(json!({}))).await;
-    assert!(refused.refused(400).contains("PFX, STORE, REPLACE, PEM, ZIP"));
+    assert!(refused.refused(400).contains("PFX, STORE, REPLACE, PEM, ZIP, JKS"));
     assert_eq!(refused.body["ErrorCode"], "0xA0110008");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_rarer_kinds_are_issued_and_renewed() {
+    let server = TestServer::start().await;
+    let admin = &server.admin;
+    let body = subject(json!({"SANs": {"dns": ["www.example.test"], "directory": ["CN=web,O=Example"],
+        "registeredid": ["1.2.840.113549"], "ms_ntprincipalname": ["ann@corp.example"],
+        "ms_ntdsreplication": ["7A6F1C52-0D1E-4F0B-9A6C-2F6F5F0F7A10"], "other": ["1.2.3.4:UTF8:a text"]}}));
+    let answer = enroll_as(admin, "/Enrollment/PFX", "PEM", "1", &body).await.ok();
+    let shown = openssl(&["x509", "-noout", "-ext", "subjectAltName"], &blob(&answer));
+    for name in
+        ["UPN:ann@corp.example", "Registered ID:", "DirName:", "1.2.3.4:a text", "DNS:www.example.test"]
+    {
+        assert!(shown.replace("::", ":").contains(name), "{name}: {shown}");
+    }
+    let id = answer["CertificateInformation"]["KeyfactorId"].as_i64().unwrap();
+    let names = async |id: i64| {
+        admin.get(&format!("/Certificates/{id}")).await.ok()["SubjectAltNameElements"].clone()
+    };
+    let before = names(id).await;
+    let kinds: Vec<i64> =
+        before.as_array().unwrap().iter().map(|one| one["Type"].as_i64().unwrap()).collect();
+    assert_eq!(kinds, [2, 4, 101, 100, 0, 8], "{before}");
+    let renewed = admin.post("/Enrollment/Renew", &json!({"CertificateId": id})).await.ok();
+    assert_eq!(names(renewed["KeyfactorId"].as_i64().unwrap()).await, before);
     server.stop().await;
 }
 
@@ -128,7 +171,7 @@ async fn a_pfx_is_what_was_asked_for() {
     let role = admin.post("/Security/Roles", &role).await.ok();
     let id = template_id(admin, "TLSServerClient").await;
     let fields = json!({"Id": id, "EnrollmentFields": [{"Name": "Zone", "DataType": 2, "Options": ["Inside", "Outside"]}]});
-    put(admin, "/Templates", &fields).await.ok();
+    admin.put("/Templates", &fields).await.ok();
     let body = subject(
         json!({"Template": "", "EnrollmentPatternId": id, "KeyType": "RSA", "KeyLength": 3072,
         "UseLegacyEncryption": true, "CustomFriendlyName": "shop", "Password": null, "Metadata": {"Owner": "web"},
@@ -348,7 +391,7 @@ async fn contexts_settings_and_patterns_say_what_may_be_enrolled() {
         administrators["Roles"][0]["Name"].as_str().or_else(|| administrators["Roles"][0].as_str()).unwrap();
     let mut change = change;
     change["AllowedRequesters"] = json!([role]);
-    put(admin, "/Templates", &change).await.ok();
+    admin.put("/Templates", &change).await.ok();
     let names = |context: Value| -> Vec<String> {
         context["Templates"]
             .as_array()

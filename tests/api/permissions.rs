@@ -21,7 +21,7 @@ async fn every_route_is_refused_without_credentials_and_without_permission() {
     let server = TestServer::start().await;
     let nobody = server.admin.with(Credentials::None);
     let wrong = server.admin.with(Credentials::Basic("admin".to_owned(), "wrong password".to_owned()));
-    let powerless = caller(&server, &["/metadata/types/read/"]).await;
+    let powerless = caller(&server, &["/ssh/user/"]).await;
     let (mut guarded, mut open) = (0, Vec::new());
     for route in routes() {
         let path = route.path.replace("{id}", "1").replace("{name}", "x").replace("{file}", "index.html");

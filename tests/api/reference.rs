@@ -64,7 +64,7 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
 async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
     let id = super::enrollment::template_id(admin, "TLSServerClient").await;
     let approval = |wanted: bool| json!({"Id": id, "RequiresApproval": wanted});
-    super::enrollment::put(admin, "/Templates", &approval(true)).await.ok();
+    admin.put("/Templates", &approval(true)).await.ok();
     let (mut requests, mut instance) = (Vec::new(), String::new());
     for _ in 0..3 {
         let body = json!({"Subject": "CN=wait.example.test", "Template": "TLSServerClient"});
@@ -72,7 +72,7 @@ async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
         requests.push(answer["CertificateInformation"]["KeyfactorRequestId"].clone());
         instance = answer["CertificateInformation"]["WorkflowInstanceId"].as_str().unwrap().to_owned();
     }
-    super::enrollment::put(admin, "/Templates", &approval(false)).await.ok();
+    admin.put("/Templates", &approval(false)).await.ok();
     (requests, instance)
 }
 
@@ -111,6 +111,21 @@ async fn every_example_works_as_it_stands() {
     .execute(server.database())
     .await
     .unwrap();
+    let spare = enroll(admin, &["spare.example.test"]).await;
+    let file = admin.get(&format!("/Certificates/{certificate}")).await.ok()["ContentBytes"].clone();
+    let collection = json!({"Name": "Web", "Query": ""});
+    let collection = admin.post("/CertificateCollections", &collection).await.ok()["Id"].to_string();
+    let field = async |name: &str| {
+        let body = json!({"Name": name, "Description": "for an example", "DataType": 1});
+        admin.post("/MetadataFields", &body).await.ok()["Id"].to_string()
+    };
+    let (field, spare_field) = (field("Owner").await, field("Spare").await);
+    // Whose id stands in the path of an operation.
+    let places = [
+        ("/Certificates/{id}", certificate.to_string()),
+        ("/CertificateCollections/{id}", collection.clone()),
+        ("/Workflow/Instances/{id}", instance),
+    ];
     let words = [
         ("{{other_certificate}}", other_certificate.to_string()),
         ("{{template}}", template.to_string()),
@@ -120,6 +135,12 @@ async fn every_example_works_as_it_stands() {
         ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
         ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
         ("{{csr}}", csr),
+        ("{{spare_certificate}}", spare.to_string()),
+        ("{{certificate_file}}", file.as_str().unwrap().to_owned()),
+        ("{{collection}}", collection),
+        ("{{metadata_field}}", "Owner".to_owned()),
+        ("{{metadata_field_id}}", field),
+        ("{{spare_metadata_field}}", spare_field),
         ("{{certificate}}", certificate.to_string()),
         ("{{role_name}}", "Readers".to_owned()),
         ("{{agent}}", agent.id.clone()),
@@ -136,10 +157,11 @@ async fn every_example_works_as_it_stands() {
         ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
-    // What is revoked or shut out by an example comes last.
+    // What is revoked, deleted or shut out by an example comes last.
     let mut routes = routes();
     routes.sort_by_key(|route| {
-        ["/Certificates/Revoke", "/Agents/Disapprove", "/Agents/Reset"].contains(&route.path)
+        route.method == "DELETE"
+            || ["/Certificates/Revoke", "/Agents/Disapprove", "/Agents/Reset"].contains(&route.path)
     });
     let mut sent = 0;
     for route in routes {
@@ -149,7 +171,10 @@ async fn every_example_works_as_it_stands() {
         let body: Value =
             serde_json::from_str(&body).unwrap_or_else(|error| panic!("{}: {error}", route.path));
         let method: Method = route.method.parse().unwrap();
-        let path = route.path.replace("/Instances/{id}/", &format!("/Instances/{instance}/"));
+        let path = places
+            .iter()
+            .fold(route.path.to_owned(), |path, (place, id)| path.replace(place, &place.replace("{id}", id)));
+        assert!(!path.contains('{'), "{path}: this test does not know whose id that is");
         let answer = admin.send(admin.request(method, &path).json(&body)).await;
         assert!(answer.status.is_success(), "{} {}: {}", route.method, route.path, answer.text);
         sent += 1;

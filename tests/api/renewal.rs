@@ -7,7 +7,7 @@ use support::story::enroll;
 use support::{RawAgent, TestServer};
 
 use super::deployment::work_off;
-use super::enrollment::{csr, put, template_id};
+use super::enrollment::{csr, template_id};
 use super::permissions::caller;
 
 const RENEW: &str = "/Enrollment/Renew";
@@ -41,7 +41,7 @@ async fn a_successor_has_the_same_names_and_another_key() {
     let same_key = json!({"CertificateId": old, "ReuseKey": true});
     assert!(admin.post(RENEW, &same_key).await.refused(400).contains("ReuseKey"));
     let template = template_id(admin, "TLSServer").await;
-    put(admin, "/Templates", &json!({"Id": template, "TemplatePolicy": {"AllowKeyReuse": true}})).await.ok();
+    admin.put("/Templates", &json!({"Id": template, "TemplatePolicy": {"AllowKeyReuse": true}})).await.ok();
     let renewed = admin.post(RENEW, &same_key).await.ok();
     let after = admin.get(&format!("/Certificates/{}", renewed["KeyfactorId"])).await.ok();
     assert_eq!(public_key(&after), public_key(&before));
@@ -80,7 +80,7 @@ async fn renewals_that_are_not_there_are_refused_with_the_reason() {
         assert!(admin.post(RENEW, &body).await.refused(400).contains("revoked"));
     }
     let template = template_id(admin, "TLSServer").await;
-    put(admin, "/Templates", &json!({"Id": template, "AllowOneClickRenewals": false})).await.ok();
+    admin.put("/Templates", &json!({"Id": template, "AllowOneClickRenewals": false})).await.ok();
     let other = enroll(admin, &["other.example.test"]).await;
     assert_eq!(available(other).await["AvailableRenewalType"], 1);
     for (body, words) in [
@@ -189,7 +189,7 @@ async fn a_replacement_may_wait_for_approval() {
     admin.post("/Enrollment/PFX/Deploy", &deploy).await.ok();
     work_off(&agent).await;
     let template = template_id(admin, "TLSServer").await;
-    put(admin, "/Templates", &json!({"Id": template, "RequiresApproval": true})).await.ok();
+    admin.put("/Templates", &json!({"Id": template, "RequiresApproval": true})).await.ok();
     let renewed = admin.post(RENEW, &json!({"CertificateId": old})).await.ok();
     assert_eq!((&renewed["RequestDisposition"], &renewed["KeyfactorId"]), (&json!("PENDING"), &json!(0)));
     let request = renewed["KeyfactorRequestId"].clone();

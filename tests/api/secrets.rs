@@ -95,3 +95,39 @@ async fn no_secret_is_in_the_database_or_in_an_error() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_approval_is_sealed() {
+    use base64::Engine as _;
+    let server = TestServer::start().await;
+    let admin = &server.admin;
+    let agent = RawAgent::enroll(&server, "web1.example.test").await;
+    let store = agent.store(&server, 103, "/srv/ccs").await;
+    let entries_have_passwords = "UPDATE store_types SET entry_password = true WHERE id = 103";
+    sqlx::query(entries_have_passwords).execute(server.database()).await.unwrap();
+    let template = super::enrollment::template_id(admin, "TLSServer").await;
+    admin.put("/Templates", &json!({"Id": template, "RequiresApproval": true})).await.ok();
+    let canary = "canary-2b8d1";
+    let body = json!({"Subject": "CN=www.example.test", "Template": "TLSServer", "Password": format!("{canary}-file"),
+        "Stores": [{"StoreId": store}]});
+    let answer = super::enrollment::enroll_as(admin, "/Enrollment/PFX", "STORE", "2", &body).await.ok();
+    let id = answer["CertificateInformation"]["KeyfactorRequestId"].clone();
+    let deploy =
+        json!({"RequestId": id, "Password": format!("{canary}-entry"), "Stores": [{"StoreId": store}]});
+    admin.post("/Enrollment/PFX/Deploy", &deploy).await.ok();
+    let before = whole_database(&server).await;
+    admin.post("/Workflow/Certificates/Approve", &json!([id])).await.ok();
+    let job = agent.lease(0).await.remove(0);
+    let sealift_protocol::agent::leases::Work::Add(work) = &job.work else { panic!("an addition") };
+    assert_eq!(work.entry_password.as_ref().unwrap().expose(), format!("{canary}-file"));
+    let key = work.private_key.as_ref().unwrap().expose();
+    let key = base64::engine::general_purpose::STANDARD.decode(key).unwrap();
+    let key_part = hex(&key[key.len() / 2..key.len() / 2 + 24]);
+    for dump in [before, whole_database(&server).await] {
+        assert!(dump.contains("www.example.test"), "the dump is a dump");
+        for secret in [canary, &hex(canary.as_bytes()), &key_part] {
+            assert!(!dump.contains(secret), "{secret} is in the database");
+        }
+    }
+    server.stop().await;
+}

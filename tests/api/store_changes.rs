@@ -254,6 +254,10 @@ async fn passwords_change_and_are_never_answered() {
     server.stop().await;
 }
 
+async fn admin_first(server: &TestServer) -> uuid::Uuid {
+    server.admin.get(PATH).await.ok()[0]["Id"].as_str().unwrap().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_stores_are_filtered_as_clients_ask() {
     let server = TestServer::start().await;
@@ -273,6 +277,27 @@ async fn lists_of_stores_are_filtered_as_clients_ask() {
         let found = server.admin.query(PATH, filter).await.ok();
         assert_eq!(found.as_array().unwrap().len(), count, "{filter}");
     }
+    let store = admin_first(&server).await;
+    let certificate = enroll(&server.admin, &["www.example.test"]).await;
+    sqlx::query("WITH entry AS (INSERT INTO store_entries (store_id, alias, private_key_entry, seen_in)
+            VALUES ($1, 'a', true, 1) RETURNING id)
+        INSERT INTO store_entry_certificates (entry_id, chain_level, certificate_id) SELECT id, 0, $2 FROM entry")
+        .bind(store)
+        .bind(certificate)
+        .execute(server.database())
+        .await
+        .unwrap();
+    for (filter, count) in [
+        (format!("CertificateId -eq {certificate}"), 1),
+        (format!("CertificateId -ne {certificate}"), 1),
+        ("CertificateId -eq NULL".to_owned(), 1),
+        ("CertificateId -eq 99999".to_owned(), 0),
+    ] {
+        let found = server.admin.query(PATH, &filter).await.ok();
+        assert_eq!(found.as_array().unwrap().len(), count, "{filter}");
+    }
+    let sorted = server.admin.get(&format!("{PATH}?SortField=CertificateId")).await;
+    assert!(sorted.refused(400).contains("SortField"), "{}", sorted.text);
     let path = format!("{PATH}?certificateStoreQuery.pageReturned=2&certificateStoreQuery.returnLimit=50");
     assert_eq!(server.admin.get(&path).await.ok(), json!([]));
     server.stop().await;

@@ -138,7 +138,7 @@ async fn types_that_cannot_be() {
     refuse(&|b| b["Properties"][0]["Type"] = json!("Date"), &["Properties[0].Type"]).await;
     refuse(&|b| b["Properties"][1]["Name"] = json!("primarynode"), &["Properties[1]", "twice"]).await;
     refuse(&|b| b["EntryParameters"] = json!("x"), &["EntryParameters"]).await;
-    refuse(&|b| b["StorePathType"] = json!("Fixed"), &["StorePathValue"]).await;
+    refuse(&|b| b["StorePathType"] = json!("MultipleChoice"), &["StorePathValue"]).await;
     refuse(&|b| b["Properties"] = vec![json!({"Name": "x"}); 101].into(), &["Properties", "100"]).await;
 
     let agent = RawAgent::enroll(&server, "web1.example.test").await;

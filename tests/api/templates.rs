@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use support::TestServer;
 use support::story::enroll;
 
-use super::enrollment::{put, template_id};
+use super::enrollment::template_id;
 use super::permissions::caller;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +50,7 @@ async fn a_change_of_a_template_is_felt_by_the_next_enrollment() {
         "TemplatePolicy": {"RSAValidKeySizes": [], "ECCValidCurves": ["1.3.132.0.34"]},
         "TemplateDefaults": [{"SubjectPart": "O", "Value": "Example, Inc."}],
         "TemplateRegexes": [{"SubjectPart": "CN", "Regex": "www\\..+", "Error": "Only www."}]});
-    let changed = put(admin, "/Templates", &change).await.ok();
+    let changed = admin.put("/Templates", &change).await.ok();
     assert_eq!((&changed["DisplayName"], &changed["KeyRetention"]), (&json!("Web servers"), &json!("None")));
     assert_eq!((&changed["KeySize"], &changed["Curve"]), (&json!("384"), &json!("1.3.132.0.34")));
     assert_eq!(changed["AllowedEnrollmentTypes"], 7, "what is left out stays");
@@ -80,15 +80,15 @@ async fn a_change_of_a_template_is_felt_by_the_next_enrollment() {
             "EnrollmentFields[0].DataType",
         ),
     ] {
-        assert!(put(admin, "/Templates", &change).await.refused(400).contains(words), "{words}");
+        assert!(admin.put("/Templates", &change).await.refused(400).contains(words), "{words}");
     }
-    put(admin, "/Templates", &json!({"Id": 999})).await.refused(404);
+    admin.put("/Templates", &json!({"Id": 999})).await.refused(404);
     let reader = caller(&server, &["/pki/read/"]).await;
-    put(&reader, "/Templates", &json!({"Id": id})).await.refused(403);
+    reader.put("/Templates", &json!({"Id": id})).await.refused(403);
     assert_eq!(reader.get(&format!("/Templates/{id}")).await.ok()["DisplayName"], "Web servers");
     // What was read can be sent back.
     let read = admin.get(&format!("/Templates/{id}")).await.ok();
-    assert_eq!(put(admin, "/Templates", &read).await.ok(), read);
+    assert_eq!(admin.put("/Templates", &read).await.ok(), read);
     server.stop().await;
 }
 
@@ -100,20 +100,20 @@ async fn settings_hold_for_templates_that_do_not_say_otherwise() {
     assert_eq!(before["TemplatePolicy"]["AllowWildcards"], true);
     let change = json!({"TemplatePolicy": {"AllowWildcards": false}});
     assert_eq!(
-        put(admin, "/Templates/Settings", &change).await.ok()["TemplatePolicy"]["AllowWildcards"],
+        admin.put("/Templates/Settings", &change).await.ok()["TemplatePolicy"]["AllowWildcards"],
         false
     );
     let body = |template: &str| json!({"Subject": "CN=*.example.test", "Template": template});
     assert!(admin.post("/Enrollment/PFX", &body("TLSServer")).await.refused(400).contains("wildcard"));
     let id = template_id(admin, "TLSServerClient").await;
-    put(admin, "/Templates", &json!({"Id": id, "TemplatePolicy": {"AllowWildcards": true}})).await.ok();
+    admin.put("/Templates", &json!({"Id": id, "TemplatePolicy": {"AllowWildcards": true}})).await.ok();
     admin.post("/Enrollment/PFX", &body("TLSServerClient")).await.ok();
     for (change, words) in [
         (json!({"TemplatePolicy": {"RSAValidKeySizes": [2048]}}), "TemplatePolicy: "),
         (json!({"TemplateDefaults": [{"SubjectPart": "SAN", "Value": "x"}]}), "TemplateDefaults[0]."),
         (json!({"TemplateRegexes": [{"SubjectPart": "X", "Regex": "x"}]}), "TemplateRegexes[0]."),
     ] {
-        assert!(put(admin, "/Templates/Settings", &change).await.refused(400).contains(words), "{words}");
+        assert!(admin.put("/Templates/Settings", &change).await.refused(400).contains(words), "{words}");
     }
     let tenant = admin.get("/CertificateAuthority").await.ok()[0]["ConfigurationTenant"].clone();
     let import = admin.post("/Templates/Import", &json!({"ConfigurationTenant": tenant})).await;
@@ -159,12 +159,12 @@ async fn authorities_are_embedded_and_say_so() {
     admin.post("/CertificateAuthority/PublishCRL", &json!({})).await.refused(400);
 
     assert_eq!(
-        put(admin, "/CertificateAuthority", &issuing).await.ok(),
+        admin.put("/CertificateAuthority", &issuing).await.ok(),
         issuing,
         "what was read can be sent back"
     );
     let changed =
-        put(admin, "/CertificateAuthority", &json!({"Id": id, "AllowedEnrollmentTypes": 2})).await.ok();
+        admin.put("/CertificateAuthority", &json!({"Id": id, "AllowedEnrollmentTypes": 2})).await.ok();
     assert_eq!(changed["AllowedEnrollmentTypes"], 2);
     assert!(admin.post("/Enrollment/PFX", &full).await.refused(400).contains("does not enroll by PFX"));
     for (change, status, words) in [
@@ -176,16 +176,13 @@ async fn authorities_are_embedded_and_say_so() {
         (json!({"Id": 999}), 404, "not found"),
         (json!({}), 400, "Id is required"),
     ] {
-        assert!(
-            put(admin, "/CertificateAuthority", &change).await.refused(status).contains(words),
-            "{words}"
-        );
+        assert!(admin.put("/CertificateAuthority", &change).await.refused(status).contains(words), "{words}");
     }
     assert!(admin.post("/CertificateAuthority", &issuing).await.refused(400).contains("cannot be added"));
     assert!(admin.delete(&format!("/CertificateAuthority/{id}")).await.refused(400).contains("embedded"));
     admin.delete("/CertificateAuthority/999").await.refused(404);
     let reader = caller(&server, &["/pki/read/"]).await;
-    put(&reader, "/CertificateAuthority", &json!({"Id": id})).await.refused(403);
+    reader.put("/CertificateAuthority", &json!({"Id": id})).await.refused(403);
     reader.delete(&format!("/CertificateAuthority/{id}")).await.refused(403);
     let _: Value = reader.get("/CertificateAuthority").await.ok();
     server.stop().await;

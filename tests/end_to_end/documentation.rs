@@ -173,6 +173,8 @@ async fn every_operation_that_is_listed_answers() {
     let collection = json!({"Name": "Shop", "Query": "IssuedCN -startswith \"shop.\""});
     let collection = admin.post("/CertificateCollections", &collection).await.ok()["Id"].clone();
     let container = admin.post("/Applications", &json!({"Name": "Web farm"})).await.ok()["Id"].clone();
+    let field = json!({"Name": "Owner", "Description": "who answers for it", "DataType": 1});
+    let field = admin.post("/MetadataFields", &field).await.ok()["Id"].clone();
 
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
@@ -190,6 +192,7 @@ async fn every_operation_that_is_listed_answers() {
         "CertificateStores" => store.clone(),
         "CertificateStoreContainers" | "Applications" => text(&container),
         "CertificateStoreTypes" => if path.contains("Name") { "PEM" } else { "2" }.to_owned(),
+        "MetadataFields" => text(&field),
         "OrchestratorJobs" => text(&job),
         "JobTypes" => text(&custom),
         "Security" => text(&role),
@@ -223,7 +226,11 @@ async fn every_operation_that_is_listed_answers() {
                 .replace("{name}", &id_of(route.path))
                 .replace("{thumbprint}", &thumbprint)
                 .replace("{file}", &id_of(route.path)),
-            false => route.path.replace("/Data", &format!("/Data?jobHistoryId={attempt}")),
+            false if route.path.ends_with("/Compare") => {
+                format!("{}?certificateId={certificate}&metadataFieldName=Owner&value=web", route.path)
+            }
+            false if route.path.ends_with("/Data") => format!("{}?jobHistoryId={attempt}", route.path),
+            false => route.path.to_owned(),
         };
         let answer = admin.get(&path).await;
         assert!(answer.status.is_success(), "GET {path}: {} {}", answer.status, answer.text);

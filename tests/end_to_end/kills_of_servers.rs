@@ -20,22 +20,22 @@ use super::whole_way::inventoried;
 /// Statements from the claim of a job to the end of its inventory, roughly.
 const STATEMENTS: u32 = 30;
 
-struct Scene {
+pub(super) struct Scene {
     directory: tempfile::TempDir,
     postgres: EmbeddedPostgres,
-    proxy: StatementProxy,
+    pub(super) proxy: StatementProxy,
     url: String,
     listen: String,
-    server: ServerProcess,
-    admin: Client,
+    pub(super) server: ServerProcess,
+    pub(super) admin: Client,
 }
 
-fn kill(process: u32) {
+pub(super) fn kill(process: u32) {
     let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub(super) async fn set() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("sealift-test-kills-")
             .disable_cleanup(support::keep())
@@ -71,7 +71,7 @@ impl Scene {
     }
 
     /// Puts back what was struck. A killed process may take a moment to be gone, so it is waited for.
-    async fn restore(&mut self, victim: Victim) {
+    pub(super) async fn restore(&mut self, victim: Victim) {
         if matches!(victim, Victim::Server) {
             self.server.process.kill();
             self.server = start(self.directory.path(), &self.listen, &self.url).await;
@@ -111,7 +111,7 @@ async fn ended(admin: &Client, job: &str) -> Vec<Value> {
 }
 
 #[derive(Clone, Copy)]
-enum Victim {
+pub(super) enum Victim {
     Server,
     Postgres,
 }

@@ -10,6 +10,7 @@ mod canaries;
 mod documentation;
 mod imported_authority;
 mod kills_of_agents;
+mod kills_of_approvals;
 mod kills_of_servers;
 mod python_clients;
 mod schemathesis;

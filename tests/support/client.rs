@@ -112,6 +112,11 @@ impl Client {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// `DELETE` with a body.
+    pub async fn delete_these(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::DELETE, path).json(body)).await
+    }
+
     /// `DELETE`.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(Method::DELETE, path)).await

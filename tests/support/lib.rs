@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod client;
 pub mod machine;
+pub mod oidc;
 pub mod postgres;
 pub mod programs;
 pub mod python;

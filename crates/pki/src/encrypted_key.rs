@@ -1,5 +1,6 @@
 //! Private keys under a password: `ENCRYPTED PRIVATE KEY` PEM text (RFC 5958) by PBES2 (RFC 8018), with PBKDF2 by
-//! HMAC-SHA-256 and AES-256-CBC. OpenSSL 1.1 and later, Java 17 and .NET read it. It is only written here.
+//! HMAC-SHA-256 and AES-256-CBC. OpenSSL 1.1 and later, Java 17 and .NET read it. What is read may also be under the
+//! schemes of PKCS#12.
 
 use std::num::NonZeroU32;
 
@@ -9,7 +10,7 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use crate::{Error, PrivateKey, der, pem};
+use crate::{Error, PrivateKey, der, key::MAX_KEY_BYTES, pem, pkcs12};
 
 const PBES2: &str = "1.2.840.113549.1.5.13";
 const PBKDF2: &str = "1.2.840.113549.1.5.12";
@@ -45,6 +46,19 @@ pub fn to_pem(key: &PrivateKey, password: &str, iterations: u32) -> Result<Strin
         algorithm(&salt, iterations, vector.as_ref()).ok_or_else(|| failed("the scheme has no name"))?;
     let info = der::element(der::SEQUENCE, &[&algorithm, &der::element(der::OCTET_STRING, &[&content])]);
     Ok(pem::encode("ENCRYPTED PRIVATE KEY", &info))
+}
+
+/// Reads a key from the bytes inside an `ENCRYPTED PRIVATE KEY` block, if its key derivation asks for no more than so
+/// many iterations.
+///
+/// # Errors
+/// [`Error::Pkcs12`] for the encryption and a wrong password; [`Error::KeyUnreadable`] and
+/// [`Error::KeyAlgorithmUnsupported`] for the key inside.
+pub fn from_der(bytes: &[u8], password: &str, max_iterations: u32) -> Result<PrivateKey, Error> {
+    if bytes.len() > 2 * MAX_KEY_BYTES {
+        return Err(Error::KeyUnreadable { reason: "it is larger than 32 KiB".to_owned() });
+    }
+    PrivateKey::from_pkcs8_der(&pkcs12::decryption::open_key(bytes, password, max_iterations)?)
 }
 
 /// The AlgorithmIdentifier that tells a reader how to derive the key and to decrypt.
@@ -103,6 +117,23 @@ mod tests {
             assert_eq!(PrivateKey::from_pem(&opened).unwrap(), key);
             assert!(openssl(&text, "wrong horse").is_none());
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_within_the_bound_of_iterations() {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let text = to_pem(&key, "correct horse", 10_000).unwrap();
+        let block = &pem::read(&text).unwrap()[0];
+        let content = block.content().unwrap();
+        assert_eq!(from_der(content, "correct horse", 10_000).unwrap(), key);
+        let refused = |password, limit| match from_der(content, password, limit) {
+            Err(Error::Pkcs12(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused("wrong horse", 10_000), crate::Pkcs12Error::WrongPassword);
+        let expected = crate::Pkcs12Error::TooManyIterations { found: 10_000, limit: 9_999 };
+        assert_eq!(refused("correct horse", 9_999), expected);
+        assert!(from_der(&[0x30, 0], "correct horse", 10_000).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rcgen::{KeyUsagePurpose, date_time_ymd};
 
 use crate::{
     Certificate, DistinguishedName, Error, KeyAlgorithm, PrivateKey, SerialNumber, SubjectAlternativeName,
-    SubjectPublicKey, der, signing,
+    SubjectPublicKey, alternative_name, der, signing,
 };
 
 /// Most alternative names of one certificate.
@@ -96,7 +96,7 @@ pub struct AuthorityProfile {
 pub struct LeafProfile {
     /// Subject; may be empty when there are alternative names.
     pub subject: DistinguishedName,
-    /// Names of every kind that is issued (DNS, IP, URI, mail), in the order to be encoded.
+    /// Names, in the order to be encoded.
     pub subject_alternative_names: Vec<SubjectAlternativeName>,
     /// Serial number, from 16 random bytes of the caller: [`SerialNumber::from_random`].
     pub serial_number: SerialNumber,
@@ -209,11 +209,8 @@ impl Issuer {
             (profile.not_before, profile.not_after),
             profile.crl_distribution_point.as_deref(),
         )?;
-        params.subject_alt_names = profile
-            .subject_alternative_names
-            .iter()
-            .map(SubjectAlternativeName::to_encodable)
-            .collect::<Result<_, _>>()?;
+        let critical = profile.subject.is_empty();
+        alternative_name::put_into(&mut params, &profile.subject_alternative_names, critical)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         if matches!(public_key.algorithm(), KeyAlgorithm::Rsa(_)) {

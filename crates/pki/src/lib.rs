@@ -6,6 +6,7 @@
 
 pub mod alternative_name;
 pub mod certificate;
+pub mod certificate_bag;
 pub mod chain;
 mod der;
 pub mod encrypted_key;

@@ -7,8 +7,8 @@ use x509_parser::{
 };
 
 use crate::{
-    DistinguishedName, Error, KeyAlgorithm, PrivateKey, SubjectAlternativeName, SubjectPublicKey, pem,
-    signing,
+    DistinguishedName, Error, KeyAlgorithm, PrivateKey, SubjectAlternativeName, SubjectPublicKey,
+    alternative_name, pem, signing,
 };
 
 /// Largest request that is read, in bytes.
@@ -95,8 +95,7 @@ impl CertificateRequest {
     ) -> Result<Self, Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name = signing::stand_in(subject.is_empty());
-        params.subject_alt_names =
-            names.iter().map(SubjectAlternativeName::to_encodable).collect::<Result<_, _>>()?;
+        alternative_name::put_into(&mut params, names, subject.is_empty())?;
         let unsigned = signing::Unsigned::new(key.public_key(), key.algorithm())?;
         let request = params.serialize_request(&unsigned).map_err(signing::encoding_failed)?;
         let subject = signing::name_der(subject);

@@ -61,6 +61,7 @@ pub struct Configuration {
     pub tls: Tls,
     pub database: Database,
     pub sealing: Sealing,
+    pub oidc: Oidc,
     pub agents: Agents,
     pub jobs: Jobs,
     pub limits: Limits,
@@ -94,6 +95,57 @@ pub struct Database {
 #[expect(missing_docs, reason = "default.toml explains each key")]
 pub struct Sealing {
     pub key_file: PathBuf,
+}
+
+/// Section `oidc`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml explains each key")]
+pub struct Oidc {
+    pub issuer: String,
+    pub audiences: Vec<String>,
+    pub scheme: String,
+    pub ca_file: PathBuf,
+    pub name_claim: String,
+    pub roles_claim: String,
+    pub groups_claim: String,
+    pub client_claim: String,
+    pub object_claim: String,
+}
+
+impl Oidc {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.issuer.is_empty() {
+            return Ok(());
+        }
+        if !is_private_place(&self.issuer) {
+            return Err("oidc.issuer must begin with https://, or be on a loopback address");
+        }
+        if self.audiences.iter().all(|audience| audience.is_empty()) {
+            return Err("oidc.audiences must name what tokens for this server are made for");
+        }
+        if self.scheme.trim().is_empty() || self.scheme.contains('\\') || self.scheme.chars().count() > 100 {
+            return Err("oidc.scheme must be a name of at most 100 characters without a backslash");
+        }
+        if self.name_claim.is_empty() {
+            return Err("oidc.name_claim must name a claim, such as sub");
+        }
+        Ok(())
+    }
+}
+
+/// Whether what is said to an address stays private: it is https, or on this machine.
+pub(crate) fn is_private_place(address: &str) -> bool {
+    let Ok(address) = reqwest::Url::parse(address) else { return false };
+    let here = match address.host_str().unwrap_or_default() {
+        "localhost" => true,
+        host => host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+    };
+    match address.scheme() {
+        "https" => address.host_str().is_some(),
+        "http" => here,
+        _ => false,
+    }
 }
 
 /// Section `agents`.
@@ -197,6 +249,9 @@ impl Configuration {
         }
         if self.tls.certificate_file.as_os_str().is_empty() != self.tls.key_file.as_os_str().is_empty() {
             return refuse("tls.certificate_file and tls.key_file must be given together");
+        }
+        if let Err(reason) = self.oidc.check() {
+            return refuse(reason);
         }
         if !(30..=86_400).contains(&self.jobs.lease_seconds) {
             return refuse("jobs.lease_seconds must be between 30 and 86400");
@@ -311,5 +366,32 @@ mod tests {
         );
         let open = load(&[("SEALIFT_PLAIN_HTTP", "true"), ("SEALIFT_LISTEN", "0.0.0.0:80")]);
         assert!(open.unwrap_err().to_string().contains("loopback"));
+        for (issuer, audiences, word) in [
+            ("http://id.example.test", "sealift", "oidc.issuer"),
+            ("https://", "sealift", "oidc.issuer"),
+            ("https://id.example.test", "", "oidc.audiences"),
+        ] {
+            let loaded = load(&[("SEALIFT_OIDC__ISSUER", issuer), ("SEALIFT_OIDC__AUDIENCES", audiences)]);
+            assert!(loaded.unwrap_err().to_string().contains(word), "{issuer} {audiences}");
+        }
+        load(&[("SEALIFT_OIDC__ISSUER", "http://127.0.0.1:9"), ("SEALIFT_OIDC__AUDIENCES", "a,b")]).unwrap();
+    }
+
+    #[test]
+    fn a_private_place_is_https_or_here() {
+        for (address, private) in [
+            ("https://id.example.test/realms/a", true),
+            ("http://localhost:8080", true),
+            ("http://127.0.0.2/x", true),
+            ("http://[::1]:80", true),
+            ("http://127.0.0.1.example.test", false),
+            ("http://localhost.example.test", false),
+            ("http://10.0.0.1", false),
+            ("file:///etc/passwd", false),
+            ("ftp://127.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_private_place(address), private, "{address}");
+        }
     }
 }

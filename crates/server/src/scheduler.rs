@@ -9,6 +9,7 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 use crate::agents;
 use crate::authority;
 use crate::certificate_stores;
+use crate::certificates;
 use crate::orchestrator_jobs;
 use crate::startup::{Error, Parts, Tls};
 
@@ -37,10 +38,12 @@ pub enum Sweep {
     RevocationLists,
     /// Renews the listener's own certificate.
     ListenerCertificate,
+    /// Counts what collections hold.
+    CountCollections,
 }
 
 /// Each sweep with its times: second, minute, hour, day, month, day of the week.
-const SWEEPS: [(Sweep, &str); 11] = [
+const SWEEPS: [(Sweep, &str); 12] = [
     (Sweep::ExpireLeases, "*/5 * * * * *"),
     (Sweep::ReleaseRetries, "1/5 * * * * *"),
     (Sweep::RingDue, "2/5 * * * * *"),
@@ -52,6 +55,7 @@ const SWEEPS: [(Sweep, &str); 11] = [
     (Sweep::TurnHistory, "30 7 * * * *"),
     (Sweep::RevocationLists, "20 * * * * *"),
     (Sweep::ListenerCertificate, "40 11 * * * *"),
+    (Sweep::CountCollections, "35 * * * * *"),
 ];
 
 impl Sweep {
@@ -110,6 +114,7 @@ impl Sweep {
             Self::RevocationLists => {
                 authority::sweep::publish_revocation_lists(floor, &parts.authority).await?;
             }
+            Self::CountCollections => certificates::sweep::count_collections(floor).await?,
             // Needs the listener, so `start` runs it.
             Self::ListenerCertificate => {}
         }

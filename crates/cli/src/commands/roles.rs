@@ -1,7 +1,7 @@
 //! `sealift roles`: named sets of permissions.
 
 use clap::{Args, Subcommand};
-use sealift_protocol::operator::security::{CreateRole, Role};
+use sealift_protocol::operator::roles::{Role, WriteRole};
 
 use super::Listing;
 use crate::client::Client;
@@ -44,8 +44,12 @@ impl Roles {
 impl Create {
     /// `POST /Security/Roles`.
     async fn run(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let request =
-            CreateRole { name: Some(self.name), description: self.description, permissions: self.permission };
+        let request = WriteRole {
+            name: Some(self.name),
+            description: self.description,
+            permissions: Some(self.permission),
+            ..WriteRole::default()
+        };
         let answer = client.post(&["Security", "Roles"], &request).await?;
         output.show(&answer, |answer| Ok(table(&[answer.read::<Role>()?])))
     }

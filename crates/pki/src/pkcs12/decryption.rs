@@ -135,6 +135,25 @@ impl<'a> Scheme<'a> {
     }
 }
 
+/// Opens EncryptedPrivateKeyInfo (RFC 5958): SEQUENCE { algorithm, OCTET STRING }. Answers PKCS#8.
+pub(crate) fn open_key(
+    bytes: &[u8],
+    password: &str,
+    max_iterations: u32,
+) -> Result<Zeroizing<Vec<u8>>, Pkcs12Error> {
+    let broken = || Pkcs12Error::Malformed { reason: "the encrypted private key is broken" };
+    let mut info = der::single(bytes, SEQUENCE).ok_or_else(broken)?;
+    let scheme = Scheme::read(info.enter(SEQUENCE).ok_or_else(broken)?)?;
+    let encrypted = info.expect(OCTET_STRING).ok_or_else(broken)?;
+    if scheme.iterations() > u64::from(max_iterations) {
+        return Err(Pkcs12Error::TooManyIterations { found: scheme.iterations(), limit: max_iterations });
+    }
+    let key = scheme.decrypt(encrypted, password).ok_or(Pkcs12Error::WrongPassword)?;
+    // Garbage that happens to end in good padding comes from a wrong password as well.
+    der::single(&key, SEQUENCE).ok_or(Pkcs12Error::WrongPassword)?;
+    Ok(key)
+}
+
 fn pseudo_random_function(mut algorithm: Reader<'_>) -> Result<pbkdf2::Algorithm, Pkcs12Error> {
     match oid(&mut algorithm).unwrap_or_default().as_str() {
         "1.2.840.113549.2.7" => Ok(pbkdf2::PBKDF2_HMAC_SHA1),

@@ -3,7 +3,7 @@
 //!
 //! Passwords reach the file as UTF-16 units, so characters outside the Basic Multilingual Plane are refused.
 
-mod decryption;
+pub(crate) mod decryption;
 mod inspection;
 
 use p12_keystore::{

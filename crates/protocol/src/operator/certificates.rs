@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StoreId, Timestamp};
 
+pub use crate::operator::revoke_reason::RevokeReason;
+
 /// A certificate of `GET /Certificates` and `GET /Certificates/{id}` (chapter 8.1).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -40,6 +42,12 @@ pub struct Certificate {
     pub key_type: i32,
     pub key_type_string: String,
     pub key_algorithm: Option<String>,
+    pub alt_key_algorithm: Option<String>,
+    pub alt_key_size_in_bits: i32,
+    pub alt_key_type: i32,
+    pub alt_key_type_string: Option<String>,
+    pub alt_signing_algorithm: Option<String>,
+    pub has_alt_private_key: bool,
     pub requester_id: Option<i64>,
     pub cert_request_id: Option<i64>,
     pub key_usage: i32,
@@ -168,42 +176,6 @@ pub struct DetailedKeyUsage {
     pub hex_code: String,
 }
 
-/// A collection: a saved certificate query that can carry permissions (chapter 8.5).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-pub struct Collection {
-    /// The collection.
-    pub id: i64,
-    /// Its name, unique.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// The query.
-    pub query: String,
-    /// The query again, as the contract answers it.
-    pub content: String,
-    /// Always 0: no duplicates are dropped.
-    pub duplication_field: i32,
-    /// Always false.
-    pub show_on_dashboard: bool,
-    /// Always false.
-    pub favorite: bool,
-}
-
-/// `POST /CertificateCollections`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase", default)]
-pub struct CreateCollection {
-    /// Its name, at most 100 characters.
-    pub name: Option<String>,
-    /// What it is for, at most 1,000 characters.
-    pub description: Option<String>,
-    /// The query; empty means every certificate.
-    pub query: Option<String>,
-}
-
 /// `POST /Certificates/Revoke` (chapter 8.2).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -211,8 +183,8 @@ pub struct CreateCollection {
 pub struct Revoke {
     /// The certificates; all are revoked or none.
     pub certificate_ids: Vec<i64>,
-    /// Why, by number (chapter 3.5); 0 when absent.
-    pub reason: Option<i64>,
+    /// Why, by number or name (chapter 3.5); 0 when absent.
+    pub reason: Option<RevokeReason>,
     /// What the revoker says about it.
     pub comment: Option<String>,
     /// When the certificates lost their validity; now when absent.
@@ -221,7 +193,26 @@ pub struct Revoke {
     pub collection_id: Option<i64>,
 }
 
-/// The answer to [`Revoke`].
+/// `POST /Certificates/RevokeAll` (chapter 8.2).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RevokeAll {
+    /// Which certificates; all are revoked or none.
+    pub query: Option<String>,
+    /// Why, by number or name (chapter 3.5).
+    pub reason: Option<RevokeReason>,
+    /// What the revoker says about it.
+    pub comment: Option<String>,
+    /// When the certificates lost their validity; now when absent.
+    pub effective_date: Option<Timestamp>,
+    /// Whether the query also finds revoked certificates, such as those on hold.
+    pub include_revoked: bool,
+    /// Whether the query also finds expired certificates.
+    pub include_expired: bool,
+}
+
+/// The answer to [`Revoke`] and [`RevokeAll`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
@@ -230,4 +221,191 @@ pub struct Revoked {
     pub revoked_ids: Vec<i64>,
     /// Always empty: no revocation waits for approval.
     pub suspended_certs: Vec<serde_json::Value>,
+}
+
+/// The answer of `GET /Certificates/Locations/{id}` (chapter 8.2).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Locations {
+    /// One element for each store type that holds the certificate.
+    pub details: Vec<LocationDetails>,
+}
+
+/// Where stores of one type hold a certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct LocationDetails {
+    /// Short name of the store type.
+    pub store_type: String,
+    /// Store type id.
+    pub store_type_id: i32,
+    /// In how many places.
+    pub store_count: i64,
+    /// The places.
+    pub locations: Vec<DetailedLocation>,
+}
+
+/// One place of [`LocationDetails`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct DetailedLocation {
+    /// The store.
+    pub store_id: StoreId,
+    /// Short name of the store type.
+    pub store_type: String,
+    /// Store type id.
+    pub store_type_id: i32,
+    /// The certificate.
+    pub certificate_id: i64,
+    /// Machine of the store.
+    pub client_machine: String,
+    /// Path of the store.
+    pub store_path: String,
+    /// Always null: there are no pools of agents.
+    pub agent_pool: Option<String>,
+    /// Alias of the entry.
+    pub alias: String,
+    /// Always null: networks are not scanned.
+    #[serde(rename = "IPAddress")]
+    pub ip_address: Option<String>,
+    /// Always null.
+    pub port: Option<i32>,
+    /// Always null.
+    pub network_name: Option<String>,
+}
+
+/// One element of `GET /Certificates/{id}/History`: something that a caller did with the certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct CertificateOperation {
+    /// Its number.
+    pub id: i64,
+    /// When it began.
+    pub operation_start: Timestamp,
+    /// When it ended, which is at once.
+    pub operation_end: Timestamp,
+    /// Who did it.
+    pub username: String,
+    /// What was done, in words.
+    pub comment: String,
+    /// What was done, by name, such as `Revoked`.
+    pub action: String,
+}
+
+/// The answer of `GET /Certificates/{id}/Security`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CertificateSecurity {
+    /// The roles that may do something with the certificate.
+    pub roles: Vec<CertificateRole>,
+}
+
+/// What a role may do with a certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct CertificateRole {
+    /// Name of the role.
+    pub name: String,
+    /// Such as `Read` and `Revoke`.
+    pub permissions: Vec<String>,
+}
+
+/// The answer of `GET /Certificates/{id}/Validate`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Validation {
+    /// Whether every check passed.
+    pub valid: bool,
+    /// Check by check: `Pass`, or `Fail` with the reason.
+    pub results: BTreeMap<String, String>,
+}
+
+/// One element of `GET /Certificates/IdentityAudit/{id}`: a caller that may do something with the certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct IdentityAccess {
+    /// The caller's number among its kind.
+    pub id: i64,
+    /// Its name.
+    pub account_name: String,
+    /// `User` or `ApiToken`.
+    pub identity_type: String,
+    /// Always null: callers have no Windows identity.
+    #[serde(rename = "SID")]
+    pub sid: Option<String>,
+    /// What it may do.
+    pub permissions: Vec<GrantedPermission>,
+}
+
+/// One permission of an [`IdentityAccess`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct GrantedPermission {
+    /// Such as `Read`.
+    pub name: String,
+    /// The roles that give it.
+    pub granted_by: Vec<String>,
+}
+
+/// `PUT /Certificates/{id}/Owner`: one of the two.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ChangeOwner {
+    /// Name of the role that is to own the certificate.
+    pub new_role_name: Option<String>,
+    /// Its id; 0 means not given.
+    pub new_role_id: Option<i64>,
+}
+
+/// `PUT /Certificates/Metadata`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UpdateMetadata {
+    /// The certificate.
+    pub id: Option<i64>,
+    /// The certificate, by its newer name.
+    pub certificate_id: Option<i64>,
+    /// Field to value; null or empty text clears a field, and fields that are not named stay.
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// The collection by which the caller may change metadata; 0 means not given.
+    pub collection_id: Option<i64>,
+}
+
+/// `PUT /Certificates/Metadata/All`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UpdateAllMetadata {
+    /// Which certificates, in the query language; this or `CertificateIds`.
+    pub query: Option<String>,
+    /// Which certificates.
+    pub certificate_ids: Vec<i64>,
+    /// What is set.
+    pub metadata: Vec<MetadataChange>,
+    /// The collection by which the caller may change metadata; 0 means not given.
+    pub collection_id: Option<i64>,
+}
+
+/// One change of [`UpdateAllMetadata`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct MetadataChange {
+    /// The field.
+    pub metadata_name: Option<String>,
+    /// Its value; null or empty text clears it.
+    pub value: serde_json::Value,
+    /// Whether a value that is there is replaced.
+    pub overwrite_existing: bool,
 }

@@ -1,38 +1,9 @@
-//! Callers: roles, users and API tokens (operator contract, chapters 9.2 and 9.5, and our own additions).
+//! Callers: users and API tokens, which are our own additions, and what the caller may do (operator contract,
+//! chapter 9.4). Roles are in `roles.rs`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Secret, Timestamp};
-
-/// A role: a named set of permissions (chapter 9.2).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase")]
-pub struct Role {
-    /// The role.
-    pub id: i64,
-    /// Its name, unique.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
-    /// Whether it is built in.
-    pub immutable: bool,
-    /// Permission strings (chapter 9.5).
-    pub permissions: Vec<String>,
-}
-
-/// `POST /Security/Roles`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "PascalCase", default)]
-pub struct CreateRole {
-    /// Its name.
-    pub name: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Permission strings, as paths or as `Area:Permission`.
-    pub permissions: Vec<String>,
-}
 
 /// Ours: `POST /Security/Users`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ use crate::security::permission;
 pub use error::Error;
 pub use founding::{Import, import};
 pub use issue::Listener;
-pub(crate) use revocation::revoke;
+pub(crate) use revocation::{release, revoke};
 
 /// Most roles that a template or an authority may be for.
 const MAX_ROLES: usize = 100;
@@ -126,6 +126,11 @@ impl Authority {
         let between =
             self.all().into_iter().find(|held| held.id == authority_id && !held.certificate.is_self_issued());
         between.map(|held| held.certificate.der().to_vec()).into_iter().collect()
+    }
+
+    /// The certificates of all authorities of this installation, which may stand in others' chains.
+    pub(crate) fn certificates(&self) -> Vec<Certificate> {
+        self.all().into_iter().map(|held| held.certificate.clone()).collect()
     }
 
     /// `host\logical name` of an authority, as clients see it.

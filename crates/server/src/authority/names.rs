@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use sealift_pki::SubjectAlternativeName;
+use sealift_pki::alternative_name::{self, PRINCIPAL_NAME, REPLICATION};
+use sealift_pki::{DistinguishedName, SubjectAlternativeName};
 
 use crate::http::problem::shortened;
 
@@ -14,6 +15,14 @@ pub(crate) const MAX_NAMES: usize = 100;
 const MAX_TEXT: usize = 512;
 /// Most characters of a DNS name (RFC 1035, 2.3.4, without the root's length octet).
 const MAX_DNS: usize = 253;
+
+/// Tags of names (RFC 5280, 4.2.1.6).
+const OTHER: u8 = 0;
+const DIRECTORY: u8 = 4;
+const REGISTERED_ID: u8 = 8;
+/// The kinds that are issued.
+const KINDS: &str = "dns, ip, ip4, ip6, uri, rfc822, directory, registeredid, ms_ntprincipalname, ms_ntdsreplication \
+                     and other";
 
 /// Reads one name by the kind that clients give it (operator contract, 3.5); the error says what is wrong with it.
 pub(crate) fn parse(kind: &str, value: &str) -> Result<SubjectAlternativeName, String> {
@@ -25,7 +34,15 @@ pub(crate) fn parse(kind: &str, value: &str) -> Result<SubjectAlternativeName, S
         "ip6" => address(value, |ip| ip.is_ipv6(), "an IPv6 address").map(SubjectAlternativeName::Ip),
         "uri" => uri(value).map(SubjectAlternativeName::Uri),
         "rfc822" => mail(value).map(SubjectAlternativeName::Email),
-        _ => Err("names of this kind are not issued; use dns, ip, ip4, ip6, uri or rfc822".to_owned()),
+        "directory" => directory(value),
+        "registeredid" => registered_id(value),
+        "ms_ntprincipalname" => principal(value),
+        "ms_ntdsreplication" => guid(value),
+        "other" => other(value),
+        "x400" | "ediparty" => {
+            Err("names of this kind are not issued; nothing reads them any more".to_owned())
+        }
+        _ => Err(format!("this kind is not known; known are {KINDS}")),
     }
 }
 
@@ -36,6 +53,12 @@ pub(crate) const fn kind_of(name: &SubjectAlternativeName) -> &'static str {
         SubjectAlternativeName::Ip(_) => "ip",
         SubjectAlternativeName::Uri(_) => "uri",
         SubjectAlternativeName::Email(_) => "rfc822",
+        SubjectAlternativeName::Other { tag: DIRECTORY, .. } => "directory",
+        SubjectAlternativeName::Other { tag: REGISTERED_ID, .. } => "registeredid",
+        SubjectAlternativeName::Other { tag: PRINCIPAL_NAME, .. } => "ms_ntprincipalname",
+        SubjectAlternativeName::Other { tag: REPLICATION, .. } => "ms_ntdsreplication",
+        SubjectAlternativeName::Other { tag: 3, .. } => "x400",
+        SubjectAlternativeName::Other { tag: 5, .. } => "ediparty",
         SubjectAlternativeName::Other { .. } => "other",
     }
 }
@@ -117,6 +140,62 @@ fn mail(text: &str) -> Result<String, String> {
     Ok(format!("{local}@{host}"))
 }
 
+fn named(tag: u8, value: String) -> SubjectAlternativeName {
+    SubjectAlternativeName::Other { tag, value }
+}
+
+fn directory(text: &str) -> Result<SubjectAlternativeName, String> {
+    match DistinguishedName::parse(text) {
+        Ok(name) if !name.is_empty() => Ok(named(DIRECTORY, name.to_string())),
+        Ok(_) => Err("it is empty; give a distinguished name, such as CN=web,O=Example".to_owned()),
+        Err(error) => Err(format!("'{}': {error}", shortened(text))),
+    }
+}
+
+fn registered_id(text: &str) -> Result<SubjectAlternativeName, String> {
+    match is_oid(text) {
+        true => Ok(named(REGISTERED_ID, text.to_owned())),
+        false => Err(format!("'{}' is no object identifier, such as 1.3.6.1.4.1.311", shortened(text))),
+    }
+}
+
+fn is_oid(text: &str) -> bool {
+    sealift_pki::ExtendedKeyUsage::from_oid(text).is_ok()
+}
+
+/// Letters of every language may stand before the `@`.
+fn principal(text: &str) -> Result<SubjectAlternativeName, String> {
+    let parts = text.rsplit_once('@').filter(|(user, realm)| !user.is_empty() && !realm.is_empty());
+    let fits = text.len() <= MAX_TEXT && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    match parts {
+        Some(_) if fits => Ok(named(PRINCIPAL_NAME, text.to_owned())),
+        _ => Err(format!("'{}' is no principal name, such as user@corp.example", shortened(text))),
+    }
+}
+
+fn guid(text: &str) -> Result<SubjectAlternativeName, String> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(guid) => Ok(named(REPLICATION, guid.to_string())),
+        Err(_) => Err(format!("'{}' is no GUID", shortened(text))),
+    }
+}
+
+/// `OID:UTF8:text`, or the object identifier and the hexadecimal digits of the value as certificates are shown.
+fn other(text: &str) -> Result<SubjectAlternativeName, String> {
+    let refused = || format!("'{}' is not of the form OID:UTF8:text", shortened(text));
+    let (oid, value) = text.split_once(':').filter(|(oid, _)| is_oid(oid)).ok_or_else(refused)?;
+    if let Some(text) = value.strip_prefix("UTF8:") {
+        let fits = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+        return fits.then(|| alternative_name::other_name_of_text(oid, text)).ok_or_else(refused);
+    }
+    let is_element = value.len() > 4 && value.to_ascii_uppercase().starts_with("A0");
+    let is_hexadecimal = value.len() % 2 == 0 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_element && is_hexadecimal && value.len() <= 2 * MAX_TEXT {
+        true => Ok(named(OTHER, format!("{oid}:{}", value.to_ascii_uppercase()))),
+        false => Err(refused()),
+    }
+}
+
 fn printable(text: &str) -> bool {
     text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -194,10 +273,40 @@ mod tests {
             ("rfc822", "a@b@c.test"),
             ("rfc822", "@x.test"),
             ("rfc822", "me@*.example.test"),
-            ("directory", "CN=a"),
+            ("directory", "a"),
+            ("directory", ""),
+            ("registeredid", "1.x"),
+            ("ms_ntprincipalname", "ann"),
+            ("ms_ntprincipalname", "ann @corp"),
+            ("ms_ntdsreplication", "7a6f"),
+            ("other", "1.2.3"),
+            ("other", "1.2.3:UTF8:"),
+            ("other", "x:UTF8:a"),
+            ("other", "1.2.3:0C01"),
+            ("x400", "x"),
+            ("ediparty", "x"),
             ("", "a.test"),
         ] {
             assert!(parse(kind, value).is_err(), "{kind} {value}");
+        }
+    }
+
+    #[test]
+    fn each_kind_is_read_again_as_it_is_kept() {
+        for (kind, value) in [
+            ("dns", "www.example.test"),
+            ("ip", "192.0.2.7"),
+            ("uri", "urn:x"),
+            ("rfc822", "me@example.test"),
+            ("directory", "CN=web,O=Example"),
+            ("registeredid", "1.2.840.113549"),
+            ("ms_ntprincipalname", "ann@corp.example"),
+            ("ms_ntdsreplication", "7a6f1c52-0d1e-4f0b-9a6c-2f6f5f0f7a10"),
+            ("other", "1.2.3:UTF8:a text"),
+        ] {
+            let name = parse(kind, value).unwrap();
+            assert_eq!(parse(kind_of(&name), &name.to_string()).as_ref(), Ok(&name), "{kind}");
+            assert_eq!(asked(&name).as_ref(), Ok(&name));
         }
     }
 

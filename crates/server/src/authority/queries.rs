@@ -354,6 +354,25 @@ pub(super) async fn revoke_serials(
     Ok(done.rows_affected())
 }
 
+pub(super) async fn release_serials(
+    db: &mut PgConnection,
+    authority_id: i64,
+    serials: &[Vec<u8>],
+    hold: i16,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "-- name: release_serials
+        UPDATE issued_serials SET revoked_at = NULL, revoke_reason = NULL
+        WHERE authority_id = $1 AND serial = ANY ($2) AND revoke_reason = $3",
+        authority_id,
+        serials,
+        hold
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Waits for a list that is being signed, which may or may not hold the revocation, and asks for the next one.
 pub(super) async fn mark_list_stale(db: &mut PgConnection, authority_id: i64) -> sqlx::Result<()> {
     sqlx::query!(

@@ -37,6 +37,23 @@ pub(crate) async fn revoke(
     Ok(changed)
 }
 
+/// Takes certificates off hold: the next revocation list of their authority does not name them any more. Those that
+/// were revoked for another reason stay revoked. Answers how many were released.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(crate) async fn release(
+    db: &mut PgConnection,
+    authority_id: i64,
+    serials: &[SerialNumber],
+) -> Result<u64, Error> {
+    let serials: Vec<Vec<u8>> = serials.iter().map(|serial| serial.as_bytes().to_vec()).collect();
+    let hold = RevocationReason::CertificateHold as i16;
+    let changed = queries::release_serials(db, authority_id, &serials, hold).await?;
+    queries::mark_list_stale(db, authority_id).await?;
+    Ok(changed)
+}
+
 /// The list of a name such as `issuing.crl`, as DER; signed now when there is none that is valid.
 pub(super) async fn current(floor: &Floor, authority: &Authority, name: &str) -> Result<Vec<u8>, Error> {
     let unknown = |reason| Error::NoSuchList { name: shortened(name), reason };

@@ -33,6 +33,12 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "AgentId", sql: "s.agent_id", kind: Kind::Guid },
     Field { name: "Approved", sql: "s.approved", kind: Kind::Flag },
     Field { name: "Category", sql: "s.store_type", kind: Kind::Number },
+    Field {
+        name: "CertificateId",
+        sql: "SELECT ec.certificate_id FROM store_entries e JOIN store_entry_certificates ec ON ec.entry_id = e.id
+            WHERE e.store_id = s.id",
+        kind: Kind::Among,
+    },
     Field { name: "CertStoreType", sql: "s.store_type", kind: Kind::Number },
     Field { name: "ClientMachine", sql: "s.client_machine", kind: Kind::Text },
     Field { name: "Container", sql: "c.name", kind: Kind::Text },

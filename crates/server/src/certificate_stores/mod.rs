@@ -8,6 +8,7 @@ mod container;
 mod discovery;
 mod entry_parameters;
 mod error;
+mod import;
 mod inventory;
 mod job_secrets;
 mod list;

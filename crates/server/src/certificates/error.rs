@@ -5,6 +5,17 @@ use actix_web::http::StatusCode;
 use crate::http::{Code, Failure};
 use crate::sealing;
 
+/// The server keeps no private key of the certificate (the contract's own number).
+const KEY_MISSING: Code = Code(0xA011_0002);
+/// A certificate format that is not known (the contract's own number).
+const FORMAT_UNSUPPORTED: Code = Code(0xA011_0008);
+/// Something uses what is to be deleted or changed.
+const IN_USE: Code = Code(0xA011_0005);
+/// Too many files wait to be opened.
+const BUSY: Code = Code(0xA011_0006);
+/// A metadata field of that name exists.
+const FIELD_TAKEN: Code = Code(0xA011_0007);
+
 /// A collection of that name exists.
 const COLLECTION_TAKEN: Code = Code(0xA011_0003);
 
@@ -20,6 +31,40 @@ pub(crate) enum Error {
     /// No such collection.
     #[error("certificate collection '{0}' was not found")]
     CollectionNotFound(String),
+    /// No such metadata field.
+    #[error("metadata field '{0}' was not found")]
+    FieldNotFound(String),
+    /// A metadata field of that name exists.
+    #[error("Name: the metadata field '{0}' exists already; choose another name")]
+    FieldTaken(String),
+    /// The server keeps no private key of this certificate.
+    #[error("certificate {0} has no private key stored here")]
+    KeyMissing(i64),
+    /// The format that was asked for is not one of this operation.
+    #[error("x-certificateformat: '{given}' is not supported here; known are {known}")]
+    Format {
+        /// What was asked for, shortened.
+        given: String,
+        /// What there is.
+        known: &'static str,
+    },
+    /// Something uses it.
+    #[error("{0}")]
+    InUse(String),
+    /// A part of a member is wrong.
+    #[error("{member}: {reason}")]
+    InvalidPart {
+        /// The member, with the part.
+        member: String,
+        /// What is wrong, and what is expected.
+        reason: String,
+    },
+    /// Too many calls wait to open a file or to write one.
+    #[error("too many files are being opened at the moment; nothing was changed, try again shortly")]
+    Busy,
+    /// A file could not be written.
+    #[error("a file could not be written: {0}")]
+    Unwritable(String),
     /// A collection of that name exists.
     #[error("Name: the collection '{0}' exists already; choose another name")]
     CollectionTaken(String),
@@ -70,19 +115,26 @@ impl From<Error> for Failure {
         match error {
             Error::Refused(failure) => failure,
             Error::Database(error) => error.into(),
-            Error::NotFound(_) | Error::CollectionNotFound(_) => {
+            Error::NotFound(_) | Error::CollectionNotFound(_) | Error::FieldNotFound(_) => {
                 Self::new(StatusCode::NOT_FOUND, crate::http::problem::NOT_FOUND, error.to_string())
             }
             Error::CollectionTaken(_) => {
                 Self::new(StatusCode::BAD_REQUEST, COLLECTION_TAKEN, error.to_string())
             }
-            Error::Invalid { .. } => Self::invalid(error.to_string()),
+            Error::FieldTaken(_) => Self::new(StatusCode::BAD_REQUEST, FIELD_TAKEN, error.to_string()),
+            Error::KeyMissing(_) => Self::new(StatusCode::BAD_REQUEST, KEY_MISSING, error.to_string()),
+            Error::Format { .. } => Self::new(StatusCode::BAD_REQUEST, FORMAT_UNSUPPORTED, error.to_string()),
+            Error::InUse(_) => Self::new(StatusCode::BAD_REQUEST, IN_USE, error.to_string()),
+            Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, error.to_string()),
+            Error::Invalid { .. } | Error::InvalidPart { .. } => Self::invalid(error.to_string()),
             Error::Authority(error) => error.into(),
             Error::NotRevocable(ref reasons) => {
                 let reasons = reasons.clone();
                 Self::new(StatusCode::BAD_REQUEST, NOT_REVOCABLE, error.to_string()).with_reasons(reasons)
             }
-            Error::Contended(_) | Error::Unreadable { .. } | Error::Sealing(_) => Self::fault(error),
+            Error::Contended(_) | Error::Unreadable { .. } | Error::Unwritable(_) | Error::Sealing(_) => {
+                Self::fault(error)
+            }
         }
     }
 }

@@ -2,10 +2,11 @@
 //! in the same words.
 
 use chrono::DateTime;
-use sqlx::QueryBuilder;
+use sqlx::{PgConnection, QueryBuilder};
 
+use super::queries::metadata::{self, FieldRow};
 use crate::http::Failure;
-use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
+use crate::http::filter_sql::{AnyField, Asker, Field, Kind, push_filter};
 
 const fn text(name: &'static str, sql: &'static str) -> Field {
     Field { name, sql, kind: Kind::Text }
@@ -23,6 +24,7 @@ const fn time(name: &'static str, sql: &'static str) -> Field {
 pub(super) const KEY_TYPE: &str = "(CASE c.key_type WHEN 1 THEN 'RSA' WHEN 2 THEN 'DSA' WHEN 3 THEN 'ECC' WHEN 4 THEN 'DH' WHEN 6 THEN 'Ed25519' ELSE 'Unknown' END)";
 
 /// The fields of certificates. Everything named by the contract is here; what this server never sets is unset.
+/// Metadata fields come beside them: see [`Known`].
 pub(super) const CERTIFICATES: &[Field] = &[
     number("CertId", "c.id"),
     number("Id", "c.id"),
@@ -56,13 +58,94 @@ pub(super) const CERTIFICATES: &[Field] = &[
     time("RevocationEffDate", "c.revoked_at"),
     number("RevocationReason", "c.revoke_reason"),
     number("CertRequestId", "NULL::bigint"),
-    text("OwnerRoleName", "NULL::text"),
+    text("OwnerRoleName", "(SELECT r.name FROM roles r WHERE r.id = c.owner_role_id)"),
+    number("OwnerRoleId", "c.owner_role_id"),
+    text("RevocationComment", "c.revoke_comment"),
+    number("CertificateAuthorityId", "c.authority_id"),
+    number("TemplateId", "c.template_id"),
     text("PrincipalName", "NULL::text"),
 ];
+
+/// What filters about certificates may name: the fields of the source, and the metadata fields that operators defined.
+#[derive(Debug, Default)]
+pub(super) struct Known(Vec<(String, String, Kind)>);
+
+impl Known {
+    /// As the database has them now.
+    pub(super) async fn load(db: &mut PgConnection) -> sqlx::Result<Self> {
+        Ok(Self::of(&metadata::all(db).await?))
+    }
+
+    /// With these metadata fields.
+    pub(super) fn of(fields: &[FieldRow]) -> Self {
+        Self(
+            fields
+                .iter()
+                .map(|field| {
+                    let (sql, kind) = metadata_sql(&field.name, field.data_type);
+                    (field.name.clone(), sql, kind)
+                })
+                .collect(),
+        )
+    }
+
+    /// All of them; a field of the source wins over a metadata field of its name.
+    pub(super) fn fields(&self) -> Vec<AnyField<'_>> {
+        let defined = self.0.iter().map(|(name, sql, kind)| AnyField { name, sql, kind: *kind });
+        CERTIFICATES.iter().copied().chain(defined).collect()
+    }
+}
+
+/// Whether filters know a field of this name already.
+pub(super) fn is_built_in(name: &str) -> bool {
+    CERTIFICATES.iter().any(|field| field.name.eq_ignore_ascii_case(name))
+}
+
+/// The value of a metadata field. Values may be older than the field's type, so none of the casts can fail: what is no
+/// number, date or flag counts as unset. Names hold letters, digits, `-` and `_` only, so they need no escape.
+fn metadata_sql(name: &str, data_type: i16) -> (String, Kind) {
+    let value = format!("(c.metadata ->> '{name}')");
+    match data_type {
+        2 => (format!("(CASE WHEN {value} ~ '^-?[0-9]{{1,18}}$' THEN {value}::bigint END)"), Kind::Number),
+        3 => {
+            let part = |from: u8, length: u8| format!("substr({value}, {from}, {length})::integer");
+            let date = format!(
+                "(make_timestamptz(greatest({}, 1), 1, 1, 0, 0, 0, 'UTC') + make_interval(months => {} - 1, days => {} - 1))",
+                part(1, 4),
+                part(6, 2),
+                part(9, 2)
+            );
+            let test = format!("{value} ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'");
+            (format!("(CASE WHEN {test} THEN {date} END)"), Kind::Time)
+        }
+        4 => {
+            let sql = format!("(CASE lower({value}) WHEN 'true' THEN true WHEN 'false' THEN false END)");
+            (sql, Kind::Flag)
+        }
+        _ => (value, Kind::Text),
+    }
+}
 
 /// The condition that a filter becomes, its values left out: what the fuzz target looks at.
 pub(crate) fn filter_statement(filter: &str) -> Result<String, Failure> {
     let mut sql = QueryBuilder::new("");
     push_filter(&mut sql, CERTIFICATES, Some(filter), &Asker { name: "me", now: DateTime::UNIX_EPOCH })?;
     Ok(sql.into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_fields_stand_beside_those_of_the_source() {
+        let field =
+            |name: &str, data_type| FieldRow { name: name.to_owned(), data_type, ..FieldRow::default() };
+        let known = Known::of(&[field("Cost-Center", 1), field("Seats", 2)]);
+        let fields = known.fields();
+        let find = |name: &str| fields.iter().find(|field| field.name == name).unwrap();
+        assert_eq!(find("Cost-Center").sql, "(c.metadata ->> 'Cost-Center')");
+        assert_eq!((find("Seats").kind, find("IssuedCN").kind), (Kind::Number, Kind::Text));
+        assert!(is_built_in("issuedcn") && !is_built_in("Seats"));
+    }
 }

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sealift_protocol::operator::certificates::{Certificate, Location, LocationCount};
+use sealift_protocol::operator::certificates::{
+    Certificate, DetailedLocation, Location, LocationCount, LocationDetails, Locations,
+};
 use sqlx::PgConnection;
 
 use super::error::Error;
+use super::fields::Known;
 use super::{answer, collection, queries, supply};
 use crate::authority::Authority;
 use crate::http::filter_sql::Asker;
@@ -71,23 +74,123 @@ pub(super) async fn list(
     let collection_id = collection_id(query)?;
     caller.require_for(permission::CERTIFICATES_READ, collection_id)?;
     let members = match collection_id {
-        Some(id) => Some(collection::query_of(db, id).await?),
+        Some(id) => Some(collection::members_of(db, id).await?),
         None => None,
     };
     let include = Include::of(query);
+    let known = Known::load(db).await?;
     let search = queries::Search {
-        list: query,
-        members: members.as_deref(),
+        fields: &known.fields(),
+        filter: query.filter.as_deref(),
+        members: members.as_ref(),
         revoked: include.revoked,
         expired: include.expired,
         asker: Asker { name: caller.name(), now },
     };
-    let (rows, total) = queries::certificates(db, &search).await?;
+    let (rows, total) = queries::certificates(db, &search, query).await?;
     Ok((answers(db, authority, rows, include).await?, total))
 }
 
-fn collection_id(query: &ListQuery) -> Result<Option<i64>, Error> {
+/// What an operation about many certificates is asked to do it with.
+pub(super) struct Chosen<'a> {
+    /// What the operation needs.
+    pub(super) permission: &'a str,
+    /// Which certificates.
+    pub(super) query: Option<&'a str>,
+    /// Of which collection; every certificate without one.
+    pub(super) collection_id: Option<i64>,
+    /// Revoked ones, too.
+    pub(super) revoked: bool,
+    /// Expired ones, too.
+    pub(super) expired: bool,
+    /// Most of them.
+    pub(super) limit: usize,
+}
+
+/// The certificates that an operation is about. A query must be given, so that nobody chooses all by leaving it out.
+///
+/// # Errors
+/// [`Error::Invalid`] without a query, and with more matches than the limit; a missing permission.
+pub(super) async fn choose(
+    db: &mut PgConnection,
+    caller: &Principal,
+    chosen: &Chosen<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>, Error> {
+    caller.require_for(chosen.permission, chosen.collection_id)?;
+    let invalid = |reason: String| Error::Invalid { member: "Query", reason };
+    let query = chosen.query.filter(|query| !query.trim().is_empty());
+    let query = query
+        .ok_or_else(|| invalid("a filter is required, such as IssuedCN -eq \"a.example\"".to_owned()))?;
+    let members = match chosen.collection_id {
+        Some(id) => Some(collection::members_of(db, id).await?),
+        None => None,
+    };
+    let known = Known::load(db).await?;
+    let search = queries::Search {
+        fields: &known.fields(),
+        filter: Some(query),
+        members: members.as_ref(),
+        revoked: chosen.revoked,
+        expired: chosen.expired,
+        asker: Asker { name: caller.name(), now },
+    };
+    let limit = i64::try_from(chosen.limit).unwrap_or(i64::MAX - 1);
+    let ids = queries::matching(db, &search, limit + 1).await?;
+    match ids.len() > chosen.limit {
+        true => Err(invalid(format!("more than {} certificates match; narrow it", chosen.limit))),
+        false => Ok(ids),
+    }
+}
+
+/// The collection that a call names in its query string; 0 means none.
+pub(super) fn collection_id(query: &ListQuery) -> Result<Option<i64>, Error> {
     Ok(query.number("collectionId")?.filter(|id| *id != 0))
+}
+
+/// Answers where a certificate was found, by store type.
+pub(super) async fn locations(
+    db: &mut PgConnection,
+    caller: &Principal,
+    id: i64,
+    query: &ListQuery,
+    now: DateTime<Utc>,
+) -> Result<Locations, Error> {
+    supply::require_readable(db, caller, id, collection_id(query)?, now).await?;
+    queries::certificate(db, id).await?.ok_or_else(|| Error::NotFound(id.to_string()))?;
+    let mut details: Vec<LocationDetails> = Vec::new();
+    for place in queries::locations(db, &[id], MAX_LOCATIONS).await? {
+        let position = details.iter().position(|known| known.store_type_id == place.store_type);
+        let position = position.unwrap_or_else(|| {
+            details.push(LocationDetails {
+                store_type: place.store_type_name.clone(),
+                store_type_id: place.store_type,
+                store_count: place.of_type,
+                locations: Vec::new(),
+            });
+            details.len() - 1
+        });
+        if let Some(known) = details.get_mut(position) {
+            known.locations.push(detailed(place));
+        }
+    }
+    Ok(Locations { details })
+}
+
+fn detailed(place: queries::LocationRow) -> DetailedLocation {
+    DetailedLocation {
+        store_id: place.store_id,
+        store_type: place.store_type_name,
+        store_type_id: place.store_type,
+        certificate_id: place.certificate_id,
+        client_machine: place.store_machine,
+        store_path: place.store_path,
+        agent_pool: None,
+        alias: place.alias,
+        ip_address: None,
+        port: None,
+        network_name: None,
+    }
 }
 
 async fn answers(

@@ -1,13 +1,13 @@
 //! What other slices ask about certificates: facts to decide by, bundles to deliver, and whether a caller may.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use zeroize::Zeroizing;
 
 use super::error::Error;
-use super::{collection, queries, record};
+use super::{chain, collection, queries, record};
 use crate::authority::Authority;
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -52,12 +52,22 @@ pub(crate) async fn bundles(
     authority: &Authority,
     ids: &[i64],
 ) -> Result<HashMap<i64, Bundle>, Error> {
+    let rows = queries::contents(db, ids).await?;
+    let strangers: Vec<i64> =
+        rows.iter().filter(|row| row.authority_id.is_none()).map(|row| row.id).collect();
+    let mut issuers = chain::issuers(db, &strangers).await?;
     let mut bundles = HashMap::with_capacity(ids.len());
-    for row in queries::contents(db, ids).await? {
-        let mut certificates = vec![row.content];
-        certificates.extend(row.authority_id.map(|id| authority.chain(id)).unwrap_or_default());
+    for row in rows {
         let open = |sealed: Vec<u8>| floor.sealing.open(record::key_place(&row.id), &sealed);
         let private_key = row.sealed_key.map(open).transpose()?;
+        let certificates = match row.authority_id {
+            Some(id) => {
+                let mut certificates = vec![row.content];
+                certificates.extend(authority.chain(id));
+                certificates
+            }
+            None => chain::without_root(row.id, &row.content, issuers.remove(&row.id).unwrap_or_default())?,
+        };
         bundles.insert(row.id, Bundle { certificates, private_key });
     }
     Ok(bundles)
@@ -98,6 +108,7 @@ pub(super) async fn require_each(
         Some(id) => collection::held_of(db, caller, id, certificate_ids, now).await?,
         None => Vec::new(),
     };
+    let held: HashSet<i64> = held.into_iter().collect();
     match certificate_ids.iter().find(|id| !held.contains(id)) {
         None => Ok(()),
         Some(id) => Err(Error::NotFound(id.to_string())),

@@ -34,6 +34,7 @@ pub(super) async fn deploy(
     now: DateTime<Utc>,
 ) -> Result<(Deployed, Vec<NewJob>), Failure> {
     caller.require(permission::ENROLL_PFX)?;
+    delivery::require_scheduling(caller)?;
     let source = source(db, caller, request.certificate_id, request.request_id, now).await?;
     let stores = match request.stores.is_empty() {
         false => request.stores.clone(),

@@ -16,15 +16,18 @@ pub(super) enum Format {
     Pem,
     /// A ZIP archive of PEM files.
     Zip,
+    /// A Java keystore.
+    Jks,
 }
 
 impl Format {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("PFX", Self::Pfx),
         ("STORE", Self::Store),
         ("REPLACE", Self::Replace),
         ("PEM", Self::Pem),
         ("ZIP", Self::Zip),
+        ("JKS", Self::Jks),
     ];
 
     /// From the header, PFX when it is absent.
@@ -47,6 +50,7 @@ impl Format {
             Self::Store => "store",
             Self::Pem => "pem",
             Self::Zip => "zip",
+            Self::Jks => "jks",
         }
     }
 }
@@ -91,7 +95,10 @@ mod tests {
         assert_eq!(Format::parse(Some("Pem")).unwrap(), Format::Pem);
         assert_eq!(CsrFormat::parse(Some("der")).unwrap(), CsrFormat::Der);
         let refusal = Format::parse(Some("P7B")).unwrap_err().to_string();
-        assert!(refusal.contains("'P7B'") && refusal.contains("PFX, STORE, REPLACE, PEM, ZIP"), "{refusal}");
+        assert!(
+            refusal.contains("'P7B'") && refusal.contains("PFX, STORE, REPLACE, PEM, ZIP, JKS"),
+            "{refusal}"
+        );
         assert!(CsrFormat::parse(Some("PFX")).unwrap_err().to_string().contains("PEM, DER"));
     }
 }

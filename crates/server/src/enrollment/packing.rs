@@ -3,6 +3,8 @@
 
 use std::io::{Cursor, Write as _};
 
+use chrono::{DateTime, Utc};
+use sealift_pki::java_keystore::{self, EntryKey, JavaKeystoreEntry};
 use sealift_pki::{Certificate, Encryption, Pkcs12, PrivateKey, encrypted_key};
 use sealift_protocol::Secret;
 use zip::write::SimpleFileOptions;
@@ -30,6 +32,8 @@ pub(super) struct Parcel {
     pub(super) legacy_encryption: bool,
     /// A line with the subject above each certificate in PEM.
     pub(super) subject_header: bool,
+    /// The date of an entry in a Java keystore.
+    pub(super) created: DateTime<Utc>,
 }
 
 /// Packs; takes milliseconds, so not on an async thread.
@@ -37,6 +41,7 @@ pub(super) fn pack(parcel: Parcel) -> Result<Vec<u8>, Error> {
     match parcel.format {
         Format::Pem => pem(&parcel),
         Format::Zip => zip(&parcel),
+        Format::Jks => java_keystore(parcel),
         Format::Pfx | Format::Store | Format::Replace => {
             let encryption =
                 if parcel.legacy_encryption { Encryption::TripleDesSha1 } else { Encryption::Aes256Sha256 };
@@ -92,6 +97,18 @@ fn zip(parcel: &Parcel) -> Result<Vec<u8>, Error> {
     Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
 }
 
+/// A keystore of one entry, its alias the friendly name or the name of the file, in the lower case that Java looks for.
+fn java_keystore(parcel: Parcel) -> Result<Vec<u8>, Error> {
+    let stem = parcel.certificates.first().map(stem).unwrap_or_default();
+    let entry = JavaKeystoreEntry {
+        alias: parcel.friendly_name.unwrap_or(stem).to_lowercase(),
+        created: parcel.created,
+        key: Some(EntryKey::Open(parcel.key)),
+        certificates: parcel.certificates,
+    };
+    Ok(java_keystore::encode(&[entry], parcel.password.expose())?)
+}
+
 /// The name under which a client may save the file: letters, digits, `.`, `-` and `_` only, so that it means the same
 /// in a header and on every disk.
 pub(super) fn file_name(certificate: &Certificate, extension: &str) -> String {
@@ -142,6 +159,7 @@ mod tests {
             chain_order,
             legacy_encryption: false,
             subject_header: false,
+            created: "2026-05-04T09:30:00Z".parse().unwrap(),
         }
     }
 

@@ -107,7 +107,7 @@ pub(super) async fn enroll(
         let sent = deploy::send_new(&mut transaction, floor, caller, source, &targets, terms, now).await?;
         (deployed, jobs) = (Some(sent.0), sent.1);
     }
-    let mut enrolled = hand_out(authority, draft, call.format, filed, key).await?;
+    let mut enrolled = hand_out(authority, draft, call.format, filed, key, now).await?;
     transaction.commit().await?;
     if let Some(deployed) = deployed {
         enrolled.answer.successful_stores = Some(deployed.successful_stores);
@@ -221,6 +221,7 @@ async fn hand_out(
     format: Format,
     filed: Filed,
     key: PrivateKey,
+    now: DateTime<Utc>,
 ) -> Result<Enrolled, Error> {
     let mut information = PfxInformation {
         serial_number: String::new(),
@@ -256,6 +257,7 @@ async fn hand_out(
             chain_order: draft.chain_order,
             legacy_encryption: draft.legacy_encryption,
             subject_header: draft.subject_header,
+            created: now,
         };
         let blob = tokio::task::spawn_blocking(move || packing::pack(parcel)).await??;
         let certificate = &recorded.certificate;

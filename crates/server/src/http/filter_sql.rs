@@ -6,7 +6,6 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::filter::{self, Comparison, Expression, Operator};
-use super::list::ListQuery;
 use super::problem::{Failure, shortened};
 
 /// What a field holds.
@@ -22,19 +21,26 @@ pub(crate) enum Kind {
     Time,
     /// True or false.
     Flag,
+    /// Several whole numbers, of which one may equal the value; its SQL selects them. Not to be sorted by.
+    Among,
 }
 
-/// A field that filters and sort orders may name.
-pub(crate) struct Field {
+/// A field of a table in the source that filters and sort orders may name.
+pub(crate) type Field = AnyField<'static>;
+
+/// A field that filters and sort orders may name. Those that operators define live as long as a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnyField<'a> {
     /// Its name, compared without regard to case.
-    pub(crate) name: &'static str,
-    /// The SQL expression behind it.
-    pub(crate) sql: &'static str,
+    pub(crate) name: &'a str,
+    /// The SQL expression behind it, never made of what a caller sent.
+    pub(crate) sql: &'a str,
     /// What it holds.
     pub(crate) kind: Kind,
 }
 
 /// Who asks and when, for the tokens of the language.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
     /// For `%ME%`.
     pub(crate) name: &'a str,
@@ -45,7 +51,7 @@ pub(crate) struct Asker<'a> {
 /// Appends ` AND (...)` for a filter, where there is one.
 pub(crate) fn push_filter(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     filter: Option<&str>,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -57,32 +63,20 @@ pub(crate) fn push_filter(
     Ok(())
 }
 
-/// Appends ` ORDER BY ... LIMIT ... OFFSET ...`; `key` breaks ties.
-pub(crate) fn push_order(
-    sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
-    list: &ListQuery,
-    default: (&'static str, bool),
-    key: &'static str,
-) -> Result<(), Failure> {
-    let (column, descending) = match &list.sort_field {
-        None => (default.0, list.descending.unwrap_or(default.1)),
-        Some(name) => (find(fields, name, None)?.sql, list.descending.unwrap_or(false)),
-    };
-    let direction = if descending { "DESC" } else { "ASC" };
-    sql.push(format_args!(" ORDER BY {column} {direction}"));
-    if column != key {
-        sql.push(format_args!(", {key} {direction}"));
+/// The field that a list is asked to be sorted by.
+pub(super) fn sortable<'a>(fields: &'a [AnyField<'a>], name: &str) -> Result<&'a AnyField<'a>, Failure> {
+    let field = find(fields, name, None)?;
+    match field.kind {
+        Kind::Among => Err(Failure::invalid(format!("SortField: {} has no order", field.name))),
+        _ => Ok(field),
     }
-    sql.push(" LIMIT ").push_bind(list.limit).push(" OFFSET ").push_bind(list.offset);
-    Ok(())
 }
 
 pub(super) fn find<'a>(
-    fields: &'a [Field],
+    fields: &'a [AnyField<'a>],
     name: &str,
     position: Option<usize>,
-) -> Result<&'a Field, Failure> {
+) -> Result<&'a AnyField<'a>, Failure> {
     fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let known: Vec<_> = fields.iter().map(|field| field.name).collect();
         let place = match position {
@@ -99,7 +93,7 @@ pub(super) fn find<'a>(
 
 fn push(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     expression: &Expression,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -124,7 +118,7 @@ fn push(
 
 fn push_all(
     sql: &mut QueryBuilder<Postgres>,
-    fields: &[Field],
+    fields: &[AnyField<'_>],
     parts: &[Expression],
     between: &str,
     asker: &Asker<'_>,
@@ -143,7 +137,7 @@ fn refuse(comparison: &Comparison, reason: &str) -> Failure {
 
 fn push_comparison(
     sql: &mut QueryBuilder<Postgres>,
-    field: &Field,
+    field: &AnyField<'_>,
     comparison: &Comparison,
     asker: &Asker<'_>,
 ) -> Result<(), Failure> {
@@ -153,6 +147,11 @@ fn push_comparison(
             Operator::NotEqual => "IS NOT NULL",
             _ => return Err(refuse(comparison, "can be compared with NULL only by -eq and -ne")),
         };
+        if field.kind == Kind::Among {
+            let not = if test == "IS NULL" { "NOT " } else { "" };
+            sql.push(format_args!("{not}EXISTS ({})", field.sql));
+            return Ok(());
+        }
         sql.push(format_args!("{} {test}", field.sql));
         return Ok(());
     };
@@ -173,6 +172,9 @@ fn push_comparison(
     if ordered && matches!(field.kind, Kind::Guid | Kind::Flag) {
         return Err(refuse(comparison, "has no order; use -eq or -ne"));
     }
+    if field.kind == Kind::Among {
+        return push_among(sql, field, comparison, value);
+    }
     sql.push(format_args!("{} {symbol} ", field.sql));
     match field.kind {
         Kind::Number => sql.push_bind(
@@ -189,14 +191,32 @@ fn push_comparison(
         Kind::Flag => sql.push_bind(
             flag(value).ok_or_else(|| refuse(comparison, "is compared with neither true nor false"))?,
         ),
-        Kind::Text => sql,
+        Kind::Text | Kind::Among => sql,
     };
+    Ok(())
+}
+
+fn push_among(
+    sql: &mut QueryBuilder<Postgres>,
+    field: &AnyField<'_>,
+    comparison: &Comparison,
+    value: &str,
+) -> Result<(), Failure> {
+    let test = match comparison.operator {
+        Operator::Equal => "IN",
+        Operator::NotEqual => "NOT IN",
+        _ => return Err(refuse(comparison, "has no order; use -eq or -ne")),
+    };
+    let number: i64 =
+        value.trim().parse().map_err(|_| refuse(comparison, "is compared with no whole number"))?;
+    sql.push_bind(number);
+    sql.push(format_args!(" {test} ({})", field.sql));
     Ok(())
 }
 
 fn push_text(
     sql: &mut QueryBuilder<Postgres>,
-    field: &Field,
+    field: &AnyField<'_>,
     comparison: &Comparison,
     value: &str,
 ) -> Result<(), Failure> {
@@ -258,6 +278,7 @@ mod tests {
         Field { name: "Name", sql: "name", kind: Kind::Text },
         Field { name: "Id", sql: "id", kind: Kind::Number },
         Field { name: "Seen", sql: "seen_at", kind: Kind::Time },
+        Field { name: "Part", sql: "SELECT n FROM parts", kind: Kind::Among },
     ];
 
     fn sql(filter: &str) -> Result<String, String> {
@@ -278,8 +299,20 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_may_equal() {
+        let where_ = |filter: &str| sql(filter).unwrap().replace("SELECT 1 WHERE true AND ", "");
+        assert_eq!(where_("part -eq 3"), "($1 IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -ne 3"), "($1 NOT IN (SELECT n FROM parts))");
+        assert_eq!(where_("part -eq NULL"), "(NOT EXISTS (SELECT n FROM parts))");
+        assert!(sql("part -lt 3").unwrap_err().contains("has no order"));
+        assert!(sql("part -eq x").unwrap_err().contains("no whole number"));
+    }
+
+    #[test]
     fn refusals_name_field_and_place() {
-        assert!(sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen"));
+        assert!(
+            sql("color -eq 1").unwrap_err().contains("'color' is no field; known are Name, Id, Seen, Part")
+        );
         assert!(
             sql("id -contains 1").unwrap_err().contains("Id is no text") || sql("id -contains 1").is_err()
         );

@@ -20,7 +20,7 @@ const MAX_OFFSET: i64 = 1_000_000_000;
 pub(crate) const COUNT_BOUND: i64 = 10_000;
 
 /// What a list call asks for. Names may carry any prefix up to a dot, in any case; empty means absent.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct ListQuery {
     parameters: HashMap<String, String>,
     /// The filter expression.

@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::filter_sql::{Asker, Field, Kind, find, push_filter};
+use super::filter_sql::{AnyField, Asker, Kind, push_filter, sortable};
 use super::list::{COUNT_BOUND, ListQuery};
 use super::places::{Place, STRIDE, Value};
 use super::problem::Failure;
@@ -30,32 +30,35 @@ pub(crate) struct Listing<'a> {
     /// ` FROM ... WHERE true`.
     pub(crate) from: &'a str,
     /// What filters and sort orders may name.
-    pub(crate) fields: &'a [Field],
+    pub(crate) fields: &'a [AnyField<'a>],
     /// What it is sorted by unless asked otherwise, and whether downwards. Never unset.
-    pub(crate) order: Order,
+    pub(crate) order: Order<'a>,
     /// What breaks ties: unique, never unset.
-    pub(crate) key: Column,
+    pub(crate) key: Column<'a>,
     /// Conditions beside the caller's filter.
     pub(crate) narrow: Vec<Narrow<'a>>,
 }
 
 /// A column and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Column {
+pub(crate) struct Column<'a> {
     /// Its SQL.
-    pub(crate) sql: &'static str,
+    pub(crate) sql: &'a str,
     /// What it holds.
     pub(crate) kind: Kind,
 }
 
 /// A sort order.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Order {
+pub(crate) struct Order<'a> {
     /// By what.
-    pub(crate) by: Column,
+    pub(crate) by: Column<'a>,
     /// Whether the largest comes first.
     pub(crate) descending: bool,
 }
+
+/// Appends to a statement.
+pub(crate) type Write<'a> = dyn Fn(&mut QueryBuilder<Postgres>) -> Result<(), Failure> + Send + Sync + 'a;
 
 /// A condition of a list that the caller did not write.
 pub(crate) enum Narrow<'a> {
@@ -67,20 +70,25 @@ pub(crate) enum Narrow<'a> {
     Is(&'static str, String),
     /// A column lies after now.
     AfterNow(&'static str),
-    /// Another filter over the same fields holds: the query of a collection.
-    Matches(&'a str),
+    /// What a slice writes itself.
+    Written {
+        /// Tells it apart from others: it must name every value that `write` binds.
+        told: String,
+        /// Appends ` AND ...`.
+        write: Box<Write<'a>>,
+    },
 }
 
 /// How one call's pages follow each other.
-struct Walk {
-    by: Column,
-    key: Column,
+struct Walk<'a> {
+    by: Column<'a>,
+    key: Column<'a>,
     descending: bool,
     /// Whether what it is sorted by may be unset.
     nullable: bool,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
     /// The page that a call asks for, and how many rows match.
     pub(crate) async fn page<Row>(
         &self,
@@ -118,11 +126,11 @@ impl Listing<'_> {
         Ok((rows?, total))
     }
 
-    fn walk(&self, list: &ListQuery) -> Result<Walk, Failure> {
+    fn walk(&self, list: &ListQuery) -> Result<Walk<'a>, Failure> {
         let order = match &list.sort_field {
             None => self.order,
             Some(name) => {
-                let field = find(self.fields, name, None)?;
+                let field = sortable(self.fields, name)?;
                 Order { by: Column { sql: field.sql, kind: field.kind }, descending: false }
             }
         };
@@ -132,7 +140,7 @@ impl Listing<'_> {
     }
 
     /// Tells apart what must not share places: another list, filter, order, caller's view, or day.
-    fn signature(&self, list: &ListQuery, asker: &Asker<'_>, walk: &Walk) -> String {
+    fn signature(&self, list: &ListQuery, asker: &Asker<'_>, walk: &Walk<'_>) -> String {
         let mut text = format!(
             "{}\n{}\n{}\n{}\n{}\n",
             self.name,
@@ -146,7 +154,7 @@ impl Listing<'_> {
                 Narrow::Holds(sql) | Narrow::AfterNow(sql) => writeln!(text, "{sql}"),
                 Narrow::Among(sql, numbers) => writeln!(text, "{sql} {numbers:?}"),
                 Narrow::Is(sql, value) => writeln!(text, "{sql} {value}"),
-                Narrow::Matches(filter) => writeln!(text, "{filter}"),
+                Narrow::Written { told, .. } => writeln!(text, "{told}"),
             };
         }
         text
@@ -171,7 +179,7 @@ impl Listing<'_> {
                 Narrow::AfterNow(column) => {
                     sql.push(format_args!(" AND {column} > ")).push_bind(asker.now);
                 }
-                Narrow::Matches(filter) => push_filter(sql, self.fields, Some(filter), asker)?,
+                Narrow::Written { write, .. } => write(sql)?,
             }
         }
         push_filter(sql, self.fields, list.filter.as_deref(), asker)
@@ -184,7 +192,7 @@ impl Listing<'_> {
         db: &mut PgConnection,
         list: &ListQuery,
         asker: &Asker<'_>,
-        walk: &Walk,
+        walk: &Walk<'_>,
         signature: &str,
         now: Instant,
     ) -> Result<Option<(i64, Place)>, Failure> {
@@ -248,10 +256,10 @@ impl Listing<'_> {
 }
 
 /// A column as the type that its kind is read as.
-fn plain(column: Column) -> String {
+fn plain(column: Column<'_>) -> String {
     let kind = match column.kind {
         Kind::Text => "text",
-        Kind::Number => "bigint",
+        Kind::Number | Kind::Among => "bigint",
         Kind::Guid => "uuid",
         Kind::Time => "timestamptz",
         Kind::Flag => "boolean",
@@ -259,7 +267,7 @@ fn plain(column: Column) -> String {
     format!("({})::{kind}", column.sql)
 }
 
-impl Walk {
+impl Walk<'_> {
     fn order(&self) -> String {
         let direction = if self.descending { "DESC" } else { "ASC" };
         if self.by == self.key {
@@ -313,7 +321,7 @@ impl Walk {
 fn read(row: &PgRow, column: &str, kind: Kind) -> Result<Value, sqlx::Error> {
     let value = match kind {
         Kind::Text => row.try_get::<Option<String>, _>(column)?.map(Value::Text),
-        Kind::Number => row.try_get::<Option<i64>, _>(column)?.map(Value::Number),
+        Kind::Number | Kind::Among => row.try_get::<Option<i64>, _>(column)?.map(Value::Number),
         Kind::Guid => row.try_get::<Option<Uuid>, _>(column)?.map(Value::Guid),
         Kind::Time => row.try_get::<Option<DateTime<Utc>>, _>(column)?.map(Value::Time),
         Kind::Flag => row.try_get::<Option<bool>, _>(column)?.map(Value::Flag),

@@ -19,6 +19,7 @@ pub(crate) mod problem;
 mod query_language_tests;
 mod responses;
 pub(crate) mod route;
+pub(crate) mod version;
 
 pub(crate) use answer::json;
 pub(crate) use body::Body;

@@ -20,6 +20,7 @@ use super::links::{self, Takers};
 use super::list::MAX_PAGE;
 use super::responses::responses;
 use super::route::{Access, Doc, Endpoint, Parameter};
+use super::version::VERSION_HEADER;
 
 pub(super) const JSON: &str = "application/json";
 /// A type that crosses the wire, as a schema and the schemas it needs.
@@ -125,7 +126,7 @@ fn operation(
     takers: &Takers<'_>,
     id: Option<RefOr<Schema>>,
 ) -> Operation {
-    let Doc { summary, query, fields, body, example, .. } = &endpoint.doc;
+    let Doc { summary, query, fields, body, example, two_versions, .. } = &endpoint.doc;
     let mut operation = OperationBuilder::new()
         .summary(Some(*summary))
         .tag(endpoint.path.split('/').nth(1).unwrap_or_default())
@@ -150,6 +151,9 @@ fn operation(
                 .required(Required::True)
                 .schema(Some(schema)),
         );
+    }
+    if *two_versions {
+        operation = operation.parameter(version_parameter());
     }
     for (name, kind, meaning) in query {
         operation = operation.parameter(query_parameter(name, *kind, meaning));
@@ -202,6 +206,15 @@ fn with_numbers(example: &str) -> String {
 
 fn text_schema() -> Schema {
     Schema::Object(Object::with_type(Type::String))
+}
+
+fn version_parameter() -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(VERSION_HEADER)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("`1`, also when absent, or `2`."))
+        .schema(Some(text_schema()))
 }
 
 fn query_parameter(name: &str, kind: Parameter, meaning: &str) -> ParameterBuilder {

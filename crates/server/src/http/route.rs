@@ -57,6 +57,8 @@ pub(crate) struct Doc {
     pub(crate) answer: Option<Shape>,
     /// A body that works, as JSON; words in double braces stand for ids.
     pub(crate) example: Option<&'static str>,
+    /// Whether it has a second version, chosen by `x-keyfactor-api-version`.
+    pub(crate) two_versions: bool,
     /// What it answers, where that is no JSON of ours: a media type.
     pub(crate) media: Option<&'static str>,
     /// Whether it sends its callers elsewhere.
@@ -83,6 +85,7 @@ impl Endpoint {
             body: None,
             answer: None,
             example: None,
+            two_versions: false,
             media: None,
             redirects: false,
         };
@@ -144,6 +147,12 @@ impl Endpoint {
     /// An answer that is a list.
     pub(crate) fn answers_list<T: ToSchema>(mut self) -> Self {
         self.doc.answer = Some(Shape::list::<T>());
+        self
+    }
+
+    /// It has a second version, which the header `x-keyfactor-api-version` asks for.
+    pub(crate) const fn two_versions(mut self) -> Self {
+        self.doc.two_versions = true;
         self
     }
 

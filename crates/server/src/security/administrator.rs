@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sealift_protocol::Secret;
 use serde::Serialize;
+use sqlx::PgConnection;
 use zeroize::Zeroizing;
 
 use super::error::Error;
@@ -39,7 +40,7 @@ pub(crate) async fn ensure_administrator(floor: &Floor, credentials_file: &Path)
     }
     let now = floor.now();
     let password = password::made_up()?;
-    let role = queries::upsert_administrators(&mut db, ROLE, now).await?;
+    let role = queries::roles::upsert_administrators(&mut db, ROLE, now).await?;
     users::insert_first(&mut db, USER, role, password.clone(), now).await?;
     let path = credentials_file.to_owned();
     let written = tokio::task::spawn_blocking(move || {
@@ -48,6 +49,15 @@ pub(crate) async fn ensure_administrator(floor: &Floor, credentials_file: &Path)
     written.await.map_err(|error| Error::Hashing(error.to_string()))??;
     db.commit().await?;
     Ok(true)
+}
+
+/// Refuses what a transaction has done when no user is left that can log in and has every permission. A token or a
+/// caller of an identity provider does not count: one ends, and the other depends on a machine elsewhere.
+pub(super) async fn require_one(db: &mut PgConnection, what: &str) -> Result<(), Error> {
+    match queries::any_administrator(db).await? {
+        true => Ok(()),
+        false => Err(Error::LastAdministrator(what.to_owned())),
+    }
 }
 
 /// Puts the credentials in place whole or not at all: a sibling, synced, renamed, and the directory synced.

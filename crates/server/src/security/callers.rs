@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::credential::Credential;
 use super::error::Error;
+use super::oidc::Provider;
 use super::principal::Principal;
 use super::{password, queries};
 use crate::floor::Floor;
@@ -41,6 +42,7 @@ pub(crate) struct Callers {
     hashing: Arc<Semaphore>,
     looking_up: Semaphore,
     refusals: Mutex<Refusals>,
+    provider: Option<Provider>,
 }
 
 #[derive(Default)]
@@ -63,11 +65,11 @@ struct Refusals {
 }
 
 impl Callers {
-    /// Nobody remembered yet.
+    /// Nobody remembered yet; `provider` vouches for callers that have no password here.
     ///
     /// # Errors
     /// [`Error::Random`].
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(provider: Option<Provider>) -> Result<Self, Error> {
         let mut salt = [0; 32];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Random)?;
         Ok(Self {
@@ -77,13 +79,15 @@ impl Callers {
             hashing: Arc::new(Semaphore::new(HASHING)),
             looking_up: Semaphore::new(LOOKING_UP),
             refusals: Mutex::default(),
+            provider,
         })
     }
 
     /// Who presents this `Authorization` header.
     ///
     /// # Errors
-    /// [`Error::NotAuthenticated`] without saying which part was wrong, [`Error::Busy`], and faults.
+    /// [`Error::NotAuthenticated`], of a password without saying which part was wrong; [`Error::Busy`],
+    /// [`Error::ProviderUnavailable`], and faults.
     pub(crate) async fn authenticate(
         &self,
         floor: &Floor,
@@ -97,6 +101,7 @@ impl Callers {
         match Credential::parse(header)? {
             Credential::Basic { name, password } => self.log_in(floor, key, name, password).await,
             Credential::Token(hash) => self.look_up(floor, key, &hash).await,
+            Credential::Vouched(token) => self.believe(floor, key, &token).await,
         }
     }
 
@@ -178,6 +183,22 @@ impl Callers {
         Ok(caller)
     }
 
+    async fn believe(&self, floor: &Floor, key: [u8; 32], token: &Secret) -> Result<Principal, Error> {
+        let none = Error::NotAuthenticated(
+            "the bearer token is no API token, and no identity provider is configured (oidc.issuer)",
+        );
+        let provider = self.provider.as_ref().ok_or(none)?;
+        let generation = locked(&self.memory).generation;
+        let (caller, expires) = provider.authenticate(floor, token.expose()).await?;
+        self.remember(key, generation, &caller, Some(expires), floor.now());
+        Ok(caller)
+    }
+
+    /// The provider in use, by its row.
+    pub(super) fn provider(&self) -> Option<uuid::Uuid> {
+        self.provider.as_ref().map(Provider::id)
+    }
+
     /// A turn to hash a password. Held by the hashing itself, so that a caller that went away still counts.
     async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Error> {
         let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Error::Busy)?;
@@ -252,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_ends_with_its_time_its_expiry_or_a_change() {
-        let callers = Callers::new().unwrap();
+        let callers = Callers::new(None).unwrap();
         let key = callers.key(&header("Basic YTpi"));
         let caller = Principal::system("ann");
         let now = DateTime::UNIX_EPOCH;
@@ -271,14 +292,14 @@ mod tests {
 
     #[test]
     fn headers_are_told_apart_and_processes_do_not_share_keys() {
-        let (one, other) = (Callers::new().unwrap(), Callers::new().unwrap());
+        let (one, other) = (Callers::new(None).unwrap(), Callers::new(None).unwrap());
         assert_ne!(one.key(&header("Basic YTpi")), one.key(&header("Basic YTpj")));
         assert_ne!(one.key(&header("Basic YTpi")), other.key(&header("Basic YTpi")));
     }
 
     #[test]
     fn memory_is_bounded() {
-        let callers = Callers::new().unwrap();
+        let callers = Callers::new(None).unwrap();
         let caller = Principal::system("ann");
         for number in 0..=MAX_REMEMBERED as u64 {
             let mut key = [0; 32];
@@ -290,7 +311,7 @@ mod tests {
 
     #[test]
     fn refusals_are_written_down_up_to_a_bound() {
-        let callers = Callers::new().unwrap();
+        let callers = Callers::new(None).unwrap();
         let now = DateTime::UNIX_EPOCH;
         let noted = (0..1_000).filter(|_| callers.notes_refusal(now)).count();
         assert_eq!(noted, REFUSALS_PER_MINUTE as usize);
@@ -299,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn log_ins_beyond_the_bound_are_turned_away() {
-        let callers = Callers::new().unwrap();
+        let callers = Callers::new(None).unwrap();
         let mut turns = vec![callers.turn().await.unwrap(), callers.turn().await.unwrap()];
         let places = Arc::clone(&callers.waiting).try_acquire_many_owned(MAX_WAITING as u32).unwrap();
         assert!(matches!(callers.turn().await, Err(Error::Busy)));

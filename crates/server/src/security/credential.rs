@@ -1,4 +1,5 @@
-//! The `Authorization` header: HTTP Basic (RFC 7617) and our API tokens as Bearer (RFC 6750).
+//! The `Authorization` header: HTTP Basic (RFC 7617), and as Bearer (RFC 6750) our API tokens and tokens of the
+//! identity provider.
 
 use actix_web::http::header::HeaderValue;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,8 +12,10 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 
-/// Longest header that is looked at, in bytes.
-const MAX_HEADER: usize = 4_096;
+/// Longest header that is looked at, in bytes: tokens of identity providers list groups.
+const MAX_HEADER: usize = 32 * 1024;
+/// Longest one with a name and a password.
+const MAX_BASIC: usize = 4_096;
 /// Random bytes of an API token.
 const TOKEN_BYTES: usize = 32;
 /// What an API token begins with.
@@ -34,6 +37,8 @@ pub(super) enum Credential {
     },
     /// SHA-256 of an API token.
     Token([u8; 32]),
+    /// What may be a token of the identity provider.
+    Vouched(Secret),
 }
 
 impl Credential {
@@ -47,9 +52,14 @@ impl Credential {
         let text = header.to_str().map_err(|_| refuse())?;
         let (scheme, rest) = text.trim().split_once(' ').ok_or_else(refuse)?;
         if scheme.eq_ignore_ascii_case("Basic") {
-            basic(rest.trim()).ok_or_else(refuse)
+            Some(rest.trim()).filter(|rest| rest.len() <= MAX_BASIC).and_then(basic).ok_or_else(refuse)
         } else if scheme.eq_ignore_ascii_case("Bearer") {
-            token_hash(rest.trim()).map(Self::Token).ok_or_else(refuse)
+            let token = rest.trim();
+            match token_hash(token) {
+                Some(hash) => Ok(Self::Token(hash)),
+                None if token.starts_with(TOKEN_PREFIX) || token.matches('.').count() != 2 => Err(refuse()),
+                None => Ok(Self::Vouched(Secret::new(token))),
+            }
         } else {
             Err(refuse())
         }
@@ -95,7 +105,7 @@ mod tests {
     fn pair(header: &str) -> Option<(String, String)> {
         match parse(header).ok()? {
             Credential::Basic { name, password } => Some((name, password.expose().to_owned())),
-            Credential::Token(_) => None,
+            Credential::Token(_) | Credential::Vouched(_) => None,
         }
     }
 
@@ -124,8 +134,9 @@ mod tests {
             "Basic !!",
             "Basic YW5u",
             "Negotiate abc",
-            "Bearer ey.J.x",
+            "Bearer ey.J",
             "Bearer slt_short",
+            "Bearer slt_a.b.c",
             &oversized,
         ] {
             let Err(refusal) = parse(header) else { panic!("{header}") };
@@ -143,5 +154,8 @@ mod tests {
         let Ok(Credential::Token(read)) = parse(&format!("Bearer {}", token.expose())) else { panic!() };
         assert_eq!(read, hash);
         assert!(parse(&format!("Bearer {}=", token.expose())).is_err());
+        assert!(
+            matches!(parse("Bearer ey.J.x"), Ok(Credential::Vouched(token)) if token.expose() == "ey.J.x")
+        );
     }
 }

@@ -13,12 +13,16 @@ const NOT_HELD: Code = Code(0xA014_0007);
 const BUILT_IN: Code = Code(0xA014_0008);
 const IN_USE: Code = Code(0xA014_0009);
 const LAST_ADMINISTRATOR: Code = Code(0xA014_000A);
+const PROVIDER_UNAVAILABLE: Code = Code(0xA014_000B);
+const OUTSIDE_SET: Code = Code(0xA014_000C);
 
 /// A refusal or a fault of this slice.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// No credentials, or none that are right. Says nothing about which part was wrong.
-    #[error("{0}; send HTTP Basic credentials or an API token as Bearer")]
+    #[error(
+        "{0}; send HTTP Basic credentials, or an API token or a token of the configured identity provider as Bearer"
+    )]
     NotAuthenticated(&'static str),
     /// A permission is missing.
     #[error("{caller} does not have any of the required permissions: {missing}")]
@@ -58,15 +62,39 @@ pub(crate) enum Error {
         /// Path of the permission.
         permission: String,
     },
-    /// A role is built in.
-    #[error("role '{0}' is built in and cannot be deleted")]
+    /// A role or a permission set is built in.
+    #[error("'{0}' is built in and cannot be changed or deleted")]
     BuiltIn(String),
-    /// A role is in use.
-    #[error("role '{0}' is still given to a user or an API token; take it away there first")]
-    InUse(String),
-    /// The last user with every permission.
-    #[error("'{0}' is the last user that has every permission; make another one first")]
+    /// A thing is in use.
+    #[error("{what} is in use by {by}")]
+    InUse {
+        /// The thing.
+        what: String,
+        /// What uses it.
+        by: String,
+    },
+    /// No user with every permission would be left.
+    #[error("{0} would leave no user that can log in and has every permission; make another one first")]
     LastAdministrator(String),
+    /// A role grants what its permission set does not allow.
+    #[error("Permissions: {permission} is not within permission set '{set}'")]
+    OutsideSet {
+        /// Path of the permission.
+        permission: String,
+        /// Name of the set.
+        set: String,
+    },
+    /// The identity provider's keys are not known, and it does not answer.
+    #[error(
+        "the keys of the identity provider cannot be fetched at the moment, so its tokens cannot be checked; try again shortly"
+    )]
+    ProviderUnavailable,
+    /// The identity provider is not set up rightly.
+    #[error("the identity provider of section oidc cannot be used: {0}")]
+    Provider(String),
+    /// The key of the audit log cannot be used.
+    #[error("the key of the audit log cannot be used: {0}")]
+    AuditKey(String),
     /// The thing does not exist.
     #[error("{0} was not found")]
     NotFound(String),
@@ -96,7 +124,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (status, code) = match &error {
             Error::Database(_) => return database_failure(error),
-            Error::Random | Error::Hashing(_) | Error::CredentialsFile { .. } => return Self::fault(error),
+            Error::Random
+            | Error::Hashing(_)
+            | Error::CredentialsFile { .. }
+            | Error::Provider(_)
+            | Error::AuditKey(_) => return Self::fault(error),
             Error::NotFound(what) => return Self::not_found(what),
             Error::Invalid(message) => return Self::invalid(message.as_str()),
             Error::NotAuthenticated(_) => (StatusCode::UNAUTHORIZED, NOT_AUTHENTICATED),
@@ -107,8 +139,10 @@ impl From<Error> for Failure {
             Error::UnknownRole(_) => (StatusCode::BAD_REQUEST, UNKNOWN_ROLE),
             Error::Taken { .. } => (StatusCode::BAD_REQUEST, TAKEN),
             Error::BuiltIn(_) => (StatusCode::BAD_REQUEST, BUILT_IN),
-            Error::InUse(_) => (StatusCode::BAD_REQUEST, IN_USE),
+            Error::InUse { .. } => (StatusCode::BAD_REQUEST, IN_USE),
             Error::LastAdministrator(_) => (StatusCode::BAD_REQUEST, LAST_ADMINISTRATOR),
+            Error::OutsideSet { .. } => (StatusCode::BAD_REQUEST, OUTSIDE_SET),
+            Error::ProviderUnavailable => (StatusCode::SERVICE_UNAVAILABLE, PROVIDER_UNAVAILABLE),
         };
         Self::new(status, code, error.to_string())
     }

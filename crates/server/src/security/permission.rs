@@ -16,6 +16,22 @@ pub(crate) const AGENTS_MODIFY: &str = "/agents/management/modify/";
 pub(crate) const CERTIFICATES_READ: &str = "/certificates/collections/read/";
 /// Revoke certificates; may be narrowed to a collection.
 pub(crate) const CERTIFICATES_REVOKE: &str = "/certificates/collections/revoke/";
+/// Delete certificates and private keys; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_DELETE: &str = "/certificates/collections/delete/";
+/// Change certificates' metadata; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_METADATA: &str = "/certificates/collections/metadata/modify/";
+/// Change the role that owns a certificate; may be narrowed to a collection.
+pub(crate) const CERTIFICATES_OWNER: &str = "/certificates/collections/change_owner/";
+/// Recover private keys; may be narrowed to a collection.
+pub(crate) const PRIVATE_KEYS_READ: &str = "/certificates/collections/private_key/read/";
+/// Import certificates together with their private keys.
+pub(crate) const PRIVATE_KEYS_IMPORT: &str = "/certificates/collections/private_key/import/";
+/// Import certificates.
+pub(crate) const CERTIFICATES_IMPORT: &str = "/certificates/import/";
+/// Read metadata fields.
+pub(crate) const METADATA_TYPES_READ: &str = "/metadata/types/read/";
+/// Make, change and delete metadata fields.
+pub(crate) const METADATA_TYPES_MODIFY: &str = "/metadata/types/modify/";
 /// Make and change collections.
 pub(crate) const COLLECTIONS_MODIFY: &str = "/certificates/collections/modify/";
 /// Enroll certificates with a private key, and deploy them.
@@ -51,6 +67,9 @@ pub(crate) const SECURITY_READ: &str = "/security/read/";
 /// Make and delete roles, users and API tokens.
 pub(crate) const SECURITY_MODIFY: &str = "/security/modify/";
 
+/// Read the audit log.
+pub(crate) const AUDIT_READ: &str = "/auditing/read/";
+
 /// Longest permission, in bytes.
 const MAX_LENGTH: usize = 200;
 
@@ -65,7 +84,7 @@ pub(super) const AREAS: &[(&str, &str, &str)] = &[
     ("API", "Read", "/api/read/"),
     ("ApplicationSettings", "Read", "/application_settings/read/"),
     ("ApplicationSettings", "Modify", "/application_settings/modify/"),
-    ("Auditing", "Read", "/auditing/read/"),
+    ("Auditing", "Read", AUDIT_READ),
     ("CertificateCollections", "Modify", COLLECTIONS_MODIFY),
     ("CertificateEnrollment", "EnrollPFX", ENROLL_PFX),
     ("CertificateEnrollment", "EnrollCSR", ENROLL_CSR),
@@ -124,19 +143,74 @@ pub(super) const AREAS: &[(&str, &str, &str)] = &[
 const PATHS_ALONE: &[&str] =
     &["/certificates/collections/change_owner/", PATTERNS_READ, "/enrollment_pattern/modify/"];
 
+/// What a permission can be narrowed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One container of certificate stores.
+    Container,
+    /// One collection of certificates.
+    Collection,
+}
+
 /// Permissions that can be narrowed to one container or collection.
-const NARROWABLE: &[&str] = &[
-    CERTIFICATES_READ,
-    CERTIFICATES_REVOKE,
-    "/certificates/collections/delete/",
-    "/certificates/collections/metadata/modify/",
-    "/certificates/collections/private_key/read/",
-    "/certificates/collections/private_key/import/",
-    "/certificates/collections/change_owner/",
-    STORES_READ,
-    STORES_SCHEDULE,
-    STORES_MODIFY,
+const NARROWABLE: &[(&str, Scope)] = &[
+    (CERTIFICATES_READ, Scope::Collection),
+    (CERTIFICATES_REVOKE, Scope::Collection),
+    ("/certificates/collections/delete/", Scope::Collection),
+    ("/certificates/collections/metadata/modify/", Scope::Collection),
+    ("/certificates/collections/private_key/read/", Scope::Collection),
+    ("/certificates/collections/private_key/import/", Scope::Collection),
+    ("/certificates/collections/change_owner/", Scope::Collection),
+    (STORES_READ, Scope::Container),
+    (STORES_SCHEDULE, Scope::Container),
+    (STORES_MODIFY, Scope::Container),
 ];
+
+/// Names of the permissions on one container in the first version of the contract.
+pub(super) const ON_CONTAINERS: &[(&str, &str)] =
+    &[("Read", STORES_READ), ("Schedule", STORES_SCHEDULE), ("Modify", STORES_MODIFY)];
+
+/// Likewise on one collection.
+pub(super) const ON_COLLECTIONS: &[(&str, &str)] = &[
+    ("Read", CERTIFICATES_READ),
+    ("EditMetadata", "/certificates/collections/metadata/modify/"),
+    ("Recover", "/certificates/collections/private_key/read/"),
+    ("Revoke", CERTIFICATES_REVOKE),
+    ("Delete", "/certificates/collections/delete/"),
+];
+
+/// What a permission can be narrowed to, where it can.
+pub(crate) fn scope_of(permission: &str) -> Option<Scope> {
+    NARROWABLE.iter().find(|(known, _)| *known == permission).map(|(_, scope)| *scope)
+}
+
+/// Every permission that may be granted, as paths in their order.
+pub(crate) fn all() -> Vec<&'static str> {
+    let mut paths: Vec<_> =
+        AREAS.iter().map(|(_, _, path)| *path).chain(PATHS_ALONE.iter().copied()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// A canonical path in the older spelling, where it has one.
+pub(super) fn spelled(path: &str) -> String {
+    let known = AREAS.iter().find(|(_, _, known)| *known == path);
+    known.map_or_else(|| path.to_owned(), |(area, permission, _)| format!("{area}:{permission}"))
+}
+
+/// Whether a canonical path has no older spelling though it is one permission.
+pub(super) fn has_no_area(path: &str) -> bool {
+    PATHS_ALONE.contains(&path)
+}
+
+/// A narrowed path as the permission and the number of the container or collection.
+pub(super) fn split_narrowed(path: &str) -> Option<(&'static str, Scope, i64)> {
+    NARROWABLE.iter().find_map(|(permission, scope)| {
+        let number = path.strip_prefix(permission)?.strip_suffix('/')?;
+        let parsed = number.parse::<i64>().ok()?;
+        (parsed > 0 && parsed.to_string() == number).then_some((*permission, *scope, parsed))
+    })
+}
 
 /// Whether a grant covers a permission; both in canonical form.
 pub(super) fn covers(grant: &str, permission: &str) -> bool {
@@ -146,6 +220,18 @@ pub(super) fn covers(grant: &str, permission: &str) -> bool {
 /// A permission narrowed to one container or collection.
 pub(super) fn narrowed(permission: &str, scope: i64) -> String {
     format!("{permission}{scope}/")
+}
+
+/// Whether grants give a permission, everywhere or for one of these containers or collections.
+pub(crate) fn gives(grants: &[String], permission: &str, scopes: &[i64]) -> bool {
+    let given = |permission: &str| grants.iter().any(|grant| covers(grant, permission));
+    given(permission) || scopes.iter().any(|scope| given(&narrowed(permission, *scope)))
+}
+
+/// The container or collection to which a grant narrows a permission; nothing for a wider grant, and for one of another
+/// permission.
+pub(crate) fn narrowed_to(grant: &str, permission: &str) -> Option<i64> {
+    grant.strip_prefix(permission)?.strip_suffix('/')?.parse().ok()
 }
 
 /// Reads a permission in either spelling and answers its canonical path.
@@ -166,7 +252,7 @@ pub(super) fn parse(text: &str) -> Result<String, Error> {
     }
     let path =
         canonical(trimmed).ok_or_else(|| refuse("has an empty part; write it as /area/permission/"))?;
-    match is_node(&path) || is_narrowed(&path) {
+    match is_node(&path) || split_narrowed(&path).is_some() {
         true => Ok(path),
         false => Err(refuse("is no known permission path, nor a part of the tree above one")),
     }
@@ -186,21 +272,7 @@ fn canonical(text: &str) -> Option<String> {
 
 /// Whether a path is a permission or lies above one.
 fn is_node(path: &str) -> bool {
-    AREAS
-        .iter()
-        .map(|(_, _, known)| *known)
-        .chain(PATHS_ALONE.iter().copied())
-        .any(|known| known.starts_with(path))
-}
-
-/// Whether a path is a permission narrowed to one thing, its number written the one canonical way.
-fn is_narrowed(path: &str) -> bool {
-    NARROWABLE.iter().any(|permission| {
-        let number = path.strip_prefix(permission).and_then(|rest| rest.strip_suffix('/'));
-        number.is_some_and(|number| {
-            number.parse::<i64>().is_ok_and(|parsed| parsed > 0 && parsed.to_string() == number)
-        })
-    })
+    all().into_iter().any(|known| known.starts_with(path))
 }
 
 #[cfg(test)]
@@ -264,15 +336,24 @@ mod tests {
 
     #[test]
     fn the_table_is_canonical_and_has_no_doubles() {
-        let mut paths: Vec<_> =
-            AREAS.iter().map(|(_, _, path)| *path).chain(PATHS_ALONE.iter().copied()).collect();
+        let mut paths = all();
         for path in &paths {
             assert_eq!(parse(path).unwrap(), *path);
+            assert_eq!(parse(&spelled(path)).unwrap(), *path);
         }
-        let all = paths.len();
-        paths.sort_unstable();
+        let count = paths.len();
         paths.dedup();
-        assert_eq!(paths.len(), all);
-        assert!(NARROWABLE.iter().all(|path| paths.contains(path)));
+        assert_eq!(paths.len(), count);
+        assert!(NARROWABLE.iter().all(|(path, _)| paths.contains(path)));
+        assert!(ON_CONTAINERS.iter().all(|(_, path)| scope_of(path) == Some(Scope::Container)));
+        assert!(ON_COLLECTIONS.iter().all(|(_, path)| scope_of(path) == Some(Scope::Collection)));
+    }
+
+    #[test]
+    fn a_narrowed_path_is_taken_apart() {
+        assert_eq!(split_narrowed("/certificate_stores/read/31/"), Some((STORES_READ, Scope::Container, 31)));
+        for whole in [STORES_READ, "/", "/certificate_stores/read/031/", "/security/read/3/"] {
+            assert_eq!(split_narrowed(whole), None, "{whole}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Users: callers that log in by HTTP Basic.
+//! Users: callers that log in by HTTP Basic. Roles are given to the claim that a user makes (`claims.rs`).
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::Secret;
@@ -10,7 +10,7 @@ use super::callers::Callers;
 use super::error::Error;
 use super::principal::Principal;
 use super::queries::{self, UserRow};
-use super::{password, permission, roles, text};
+use super::{administrator, claims, password, permission, roles, text};
 use crate::floor::Floor;
 use crate::http::Failure;
 use crate::http::filter_sql::Asker;
@@ -68,9 +68,17 @@ async fn insert(
     queries::lock(db).await?;
     let roles = roles::grantable(db, caller, role_names).await?;
     require_free(db, &name, now).await?;
+    let (claim, made) = claims::of_user(db, &name, now).await?;
+    if !made {
+        // The identity was there before and may have roles: who makes its password could become it.
+        roles::require_held(caller, &roles::members::granted_by(db, claim).await?)?;
+    }
     let ids: Vec<_> = roles.iter().map(|role| role.id).collect();
-    let id = queries::insert_user(db, &name, hash, &ids, now).await?;
-    let names: Vec<_> = roles.into_iter().map(|role| role.name).collect();
+    let id = queries::insert_user(db, &name, claim, hash, now).await?;
+    queries::roles::give_roles(db, &ids, &[claim]).await?;
+    let mut names: Vec<_> =
+        queries::claims::roles_of(db, &[claim]).await?.into_iter().map(|role| role.name).collect();
+    names.sort_unstable();
     let message = format!("User '{name}' was created with the roles {}", names.join(", "));
     audit::record(db, &[Line::new(caller, Operation::Created, "User", id, message)], now).await?;
     Ok(User { id, name, roles: names })
@@ -87,12 +95,8 @@ pub(super) async fn delete(
     queries::lock(db).await?;
     let user = queries::user_holding(db, id).await?.ok_or_else(|| Error::NotFound(format!("user {id}")))?;
     roles::require_held(caller, &user.permissions)?;
-    if user.permissions.iter().any(|granted| granted == "/")
-        && !queries::another_administrator(db, id).await?
-    {
-        return Err(Error::LastAdministrator(user.name).into());
-    }
     queries::delete_user(db, id).await?;
+    administrator::require_one(db, &format!("deleting user '{}'", user.name)).await?;
     let message = format!("User '{}' was deleted", user.name);
     audit::record(db, &[Line::new(caller, Operation::Deleted, "User", id, message)], now).await?;
     Ok(())
@@ -104,12 +108,13 @@ pub(super) async fn require_free(db: &mut PgConnection, name: &str, now: DateTim
     match queries::name_taken_by(db, name, now).await?.as_deref() {
         None => Ok(()),
         Some("user") => taken("a user"),
+        Some("provider") => taken("the callers of an identity provider"),
         Some(_) => taken("an API token"),
     }
 }
 
 /// A name to log in with. A colon would end it in HTTP Basic (RFC 7617, section 2).
-fn user_name(given: Option<String>) -> Result<String, Error> {
+pub(super) fn user_name(given: Option<String>) -> Result<String, Error> {
     let name = text::name("Name", given, MAX_NAME)?;
     match name.contains(':') || name.starts_with('\\') {
         true => Err(Error::Invalid("Name must not contain a colon nor begin with a backslash".to_owned())),
@@ -127,7 +132,9 @@ pub(super) async fn insert_first(
 ) -> Result<(), Error> {
     let hashed = tokio::task::spawn_blocking(move || password::hash(&password)).await;
     let hash = hashed.map_err(|error| Error::Hashing(error.to_string()))??;
-    let id = queries::insert_user(db, name, &hash, &[role], now).await?;
+    let (claim, _) = claims::of_user(db, name, now).await?;
+    let id = queries::insert_user(db, name, claim, &hash, now).await?;
+    queries::roles::give_roles(db, &[role], &[claim]).await?;
     let message = format!("User '{name}' was created, the first of this installation");
     let line = Line::new(&Principal::system("sealift-server"), Operation::Created, "User", id, message);
     audit::record(db, &[line], now).await?;

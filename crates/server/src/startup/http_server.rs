@@ -20,6 +20,7 @@ use crate::http::places::Places;
 use crate::http::route::{Access, Endpoint, register};
 use crate::http::{Failure, problem};
 use crate::security::EndpointList;
+use crate::security::permission::{self, Scope};
 use crate::{
     agent_api, agents, authority, certificate_stores, certificates, enrollment, orchestrator_jobs, security,
 };
@@ -174,6 +175,8 @@ pub struct RouteFacts {
     pub public: bool,
     /// The permission it needs, where it needs one.
     pub permission: Option<&'static str>,
+    /// What that permission can be narrowed to, where it can: `container` or `collection`.
+    pub scope: Option<&'static str>,
     /// A body that works; words in double braces stand for ids.
     pub example: Option<&'static str>,
     /// Whether it reads a body.
@@ -188,10 +191,26 @@ pub fn routes() -> Vec<RouteFacts> {
         public: endpoint.access == Access::Public,
         example: endpoint.doc.example,
         takes_body: endpoint.doc.body.is_some(),
+        scope: match endpoint.access {
+            Access::Permission(permission) => scope(permission),
+            _ => None,
+        },
         permission: match endpoint.access {
             Access::Permission(permission) => Some(permission),
             _ => None,
         },
     };
     endpoints().into_iter().map(facts).collect()
+}
+
+/// Every permission that may be granted, with what it can be narrowed to.
+pub fn permissions() -> Vec<(&'static str, Option<&'static str>)> {
+    permission::all().into_iter().map(|permission| (permission, scope(permission))).collect()
+}
+
+fn scope(permission: &str) -> Option<&'static str> {
+    permission::scope_of(permission).map(|scope| match scope {
+        Scope::Container => "container",
+        Scope::Collection => "collection",
+    })
 }

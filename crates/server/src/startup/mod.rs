@@ -26,7 +26,7 @@ use crate::orchestrator_jobs::Dispatch;
 use crate::sealing::{self, SealingKey};
 use crate::{agent_api, certificate_stores, scheduler, security};
 
-pub use http_server::{RouteFacts, filter_statement, openapi, routes};
+pub use http_server::{RouteFacts, filter_statement, openapi, permissions, routes};
 pub(crate) use listener::Tls;
 
 /// Why the server did not start.
@@ -132,11 +132,13 @@ impl Application {
         let listener = TcpListener::bind(address).map_err(|source| Error::Listen { address, source })?;
         let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let (floor, postgres) = lay_floor(configuration, sealing, bound, clock).await?;
+        let security = |error: security::Error| Error::Security(error.to_string());
+        security::audit::open_key(&floor).await.map_err(security)?;
         let authority = Arc::new(Authority::open(&floor).await?);
         let credentials_file = floor.configuration.data_dir.join("administrator.json");
-        security::ensure_administrator(&floor, &credentials_file)
-            .await
-            .map_err(|error| Error::Security(error.to_string()))?;
+        security::ensure_administrator(&floor, &credentials_file).await.map_err(security)?;
+        let provider = security::open_provider(&floor).await.map_err(security)?;
+        let callers = security::Callers::new(provider).map_err(security)?;
         let ca_file = floor.configuration.data_dir.join("ca.pem");
         directory::replace(&ca_file, authority.root_pem().as_bytes())?;
         let tls = match floor.configuration.plain_http {
@@ -144,7 +146,7 @@ impl Application {
             false => Some(Arc::new(Tls::open(&floor, &authority, bound).await?)),
         };
         let ready = ready(&floor, bound, ca_file, credentials_file);
-        let parts = Arc::new(parts(floor, authority)?);
+        let parts = Arc::new(parts(floor, authority, callers));
         Ok(Self { parts, listener, tls, ready, postgres })
     }
 
@@ -295,10 +297,9 @@ async fn open_database(
     Ok((Some(postgres), url))
 }
 
-fn parts(floor: Floor, authority: Arc<Authority>) -> Result<Parts, Error> {
+fn parts(floor: Floor, authority: Arc<Authority>, callers: security::Callers) -> Parts {
     let dispatch = Arc::new(Dispatch::default());
-    let callers = security::Callers::new().map_err(|error| Error::Security(error.to_string()))?;
-    Ok(Parts {
+    Parts {
         adds: Arc::new(certificate_stores::start_adds(floor.clone())),
         completions: Arc::new(agent_api::start_completions(floor.clone(), Arc::clone(&dispatch))),
         directory: Arc::new(Directory::default()),
@@ -307,7 +308,7 @@ fn parts(floor: Floor, authority: Arc<Authority>) -> Result<Parts, Error> {
         dispatch,
         authority,
         floor,
-    })
+    }
 }
 
 fn public_url(configuration: &Configuration, bound: SocketAddr) -> String {

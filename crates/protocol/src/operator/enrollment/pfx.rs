@@ -25,7 +25,7 @@ pub struct EnrollPfx {
     /// `host\logical` or the logical name alone; chosen by the server when empty.
     pub certificate_authority: Option<String>,
     /// Kind of name to the names: `dns`, `ip`, `ip4`, `ip6`, `uri`, `rfc822`, `directory`, `registeredid`,
-    /// `ms_ntprincipalname`, `ms_ntdsreplication`, or `other` as `OID:text`.
+    /// `ms_ntprincipalname`, `ms_ntdsreplication`, or `other` as `OID:UTF8:text`.
     #[serde(rename = "SANs")]
     pub sans: BTreeMap<String, Vec<String>>,
     /// The client's time; recorded, not relied on.

@@ -18,7 +18,7 @@ pub(in crate::certificate_stores) async fn lock(
         HeldStore,
         r#"-- name: lock_stores
         SELECT id AS "id: StoreId", agent_id AS "agent_id: AgentId", client_machine, store_path, store_type,
-            container_id, approved, create_if_missing, secret_properties, sealed_properties,
+            container_id, approved, create_if_missing, properties, secret_properties, sealed_properties,
             sealed_password IS NOT NULL AS "has_password!", inventory_schedule
         FROM certificate_stores WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         &uuids(ids),
@@ -108,19 +108,16 @@ pub(in crate::certificate_stores) async fn approve(
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = stores.iter().map(|store| store.id.uuid()).collect();
     let containers: Vec<Option<i64>> = stores.iter().map(|store| store.container_id).collect();
-    let properties = || stores.iter().map(|store| store.properties.as_ref());
-    let plain: Vec<Option<Value>> = properties().map(|given| Some(given?.plain.clone())).collect();
-    let guids: Vec<Option<Value>> = properties().map(|given| Some(given?.guids.clone())).collect();
-    let sealed: Vec<Option<Vec<u8>>> = properties().map(|given| given?.sealed.clone()).collect();
+    let plain: Vec<Value> = stores.iter().map(|store| store.properties.clone()).collect();
+    let guids: Vec<Value> = stores.iter().map(|store| store.secret_properties.clone()).collect();
+    let sealed: Vec<Option<Vec<u8>>> = stores.iter().map(|store| store.sealed_properties.clone()).collect();
     let passwords: Vec<Option<Vec<u8>>> = stores.iter().map(|store| store.sealed_password.clone()).collect();
     let schedules: Vec<Option<Value>> = stores.iter().map(|store| store.schedule.clone()).collect();
     let nexts: Vec<Option<DateTime<Utc>>> = stores.iter().map(|store| store.next_inventory_at).collect();
     sqlx::query!(
         "-- name: approve_stores
         UPDATE certificate_stores SET approved = true, container_id = a.container,
-            properties = coalesce(a.properties, certificate_stores.properties),
-            secret_properties = coalesce(a.guids, secret_properties),
-            sealed_properties = CASE WHEN a.properties IS NULL THEN sealed_properties ELSE a.sealed END,
+            properties = a.properties, secret_properties = a.guids, sealed_properties = a.sealed,
             sealed_password = coalesce(a.password, sealed_password),
             inventory_schedule = a.schedule, next_inventory_at = a.next,
             inventory_job_id = CASE WHEN a.schedule IS NULL THEN NULL
@@ -130,8 +127,8 @@ pub(in crate::certificate_stores) async fn approve(
         WHERE id = a.store",
         &ids,
         &containers as &[Option<i64>],
-        &plain as &[Option<Value>],
-        &guids as &[Option<Value>],
+        &plain,
+        &guids,
         &sealed as &[Option<Vec<u8>>],
         &passwords as &[Option<Vec<u8>>],
         &schedules as &[Option<Value>],

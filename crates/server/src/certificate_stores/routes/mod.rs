@@ -9,6 +9,7 @@ mod types;
 use sqlx::Connection as _;
 
 use super::add::{AddCall, add_all};
+use super::import;
 use crate::database::batch::Batcher;
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -27,6 +28,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(containers::endpoints());
     endpoints.extend(containers::applications());
     endpoints.extend(types::endpoints());
+    endpoints.push(import::endpoint());
     endpoints
 }
 

@@ -18,21 +18,14 @@ use crate::floor::Floor;
 use crate::http::Failure;
 use crate::security::{Principal, audit, permission};
 
-/// Properties that come with an approval.
-#[derive(Debug)]
-pub(in crate::certificate_stores) struct ApprovedProperties {
-    pub(in crate::certificate_stores) plain: Value,
-    pub(in crate::certificate_stores) guids: Value,
-    pub(in crate::certificate_stores) sealed: Option<Vec<u8>>,
-}
-
 /// What approval makes of a store.
 #[derive(Debug)]
 pub(in crate::certificate_stores) struct ApprovedStore {
     pub(in crate::certificate_stores) id: StoreId,
     pub(in crate::certificate_stores) container_id: Option<i64>,
-    /// What the store has stays when absent.
-    pub(in crate::certificate_stores) properties: Option<ApprovedProperties>,
+    pub(in crate::certificate_stores) properties: Value,
+    pub(in crate::certificate_stores) secret_properties: Value,
+    pub(in crate::certificate_stores) sealed_properties: Option<Vec<u8>>,
     /// What the store has stays when absent.
     pub(in crate::certificate_stores) sealed_password: Option<Vec<u8>>,
     pub(in crate::certificate_stores) schedule: Option<Value>,
@@ -98,15 +91,11 @@ async fn approve_one(
         return Err(Error::Invalid(message).into());
     }
     let container = fitting_container(db, container_id, store_type).await?;
-    let properties = match &request.properties {
-        None => None,
-        Some(text) => {
-            let given = properties::read(store_type, Some(text), &store.secrets())?;
-            let secrets = properties::seal(floor, store.id, &given, &store.secrets())?;
-            let plain = Value::Object(given.plain);
-            Some(ApprovedProperties { plain, guids: secrets.guids, sealed: secrets.sealed })
-        }
-    };
+    // What a store has already is checked like what comes with the approval: discovery knows no properties.
+    let held = properties::shown(&store.properties, &store.secret_properties, false);
+    let text = request.properties.as_deref().unwrap_or(&held);
+    let given = properties::read(store_type, Some(text), &store.secrets())?;
+    let secrets = properties::seal(floor, store.id, &given, &store.secrets())?;
     let sealed_password =
         match password::change(floor, store_type, store.id, store.has_password, request.password.as_ref())? {
             password::Change::Set(sealed) => Some(sealed),
@@ -117,7 +106,9 @@ async fn approve_one(
     Ok(ApprovedStore {
         id: store.id,
         container_id,
-        properties,
+        properties: Value::Object(given.plain),
+        secret_properties: secrets.guids,
+        sealed_properties: secrets.sealed,
         sealed_password,
         schedule: schedule.schedule,
         next_inventory_at: schedule.next,

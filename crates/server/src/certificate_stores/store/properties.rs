@@ -90,10 +90,11 @@ pub(super) fn read(store_type: &TypeRow, text: Option<&str>, held: &Held) -> Res
 /// Refuses when a required property is missing that has a meaning beside the others.
 fn require(store_type: &TypeRow, definitions: &[Definition], given: &Given) -> Result<(), Error> {
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-    let texts: BTreeMap<String, String> = given.plain.iter().filter_map(text).collect();
+    let mut texts: BTreeMap<String, String> = given.plain.iter().filter_map(text).collect();
+    // What depends on a secret depends on whether there is one.
+    texts.extend(given.secrets.keys().map(|name| (name.clone(), "given".to_owned())));
     let absent = definitions.iter().find(|known| {
-        let there = texts.contains_key(&known.name) || given.secrets.contains_key(&known.name);
-        known.is_required() && !there && known.applies(definitions, &texts)
+        known.is_required() && !texts.contains_key(&known.name) && known.applies(definitions, &texts)
     });
     match absent {
         None => Ok(()),

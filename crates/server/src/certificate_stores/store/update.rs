@@ -29,6 +29,7 @@ pub(in crate::certificate_stores) struct HeldStore {
     pub(in crate::certificate_stores) container_id: Option<i64>,
     pub(in crate::certificate_stores) approved: bool,
     pub(in crate::certificate_stores) create_if_missing: bool,
+    pub(in crate::certificate_stores) properties: Value,
     pub(in crate::certificate_stores) secret_properties: Value,
     pub(in crate::certificate_stores) sealed_properties: Option<Vec<u8>>,
     pub(in crate::certificate_stores) has_password: bool,

@@ -91,7 +91,7 @@ impl Definition {
         match occasion {
             Occasion::Add { private_key } => when.on_add || private_key && when.has_private_key,
             Occasion::Remove => when.on_remove,
-            Occasion::Reenrollment => when.on_reenrollment || when.has_private_key,
+            Occasion::Reenrollment => when.on_reenrollment,
         }
     }
 

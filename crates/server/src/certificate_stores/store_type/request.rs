@@ -170,7 +170,6 @@ fn store_path_type(given: Option<&str>, value: &str) -> Result<String, Error> {
     };
     let choices: Option<Vec<String>> = serde_json::from_str(value).ok();
     match *known {
-        "Fixed" if value.trim().is_empty() => invalid("StorePathValue is required by StorePathType Fixed"),
         "MultipleChoice" if choices.is_none_or(|choices| choices.is_empty()) => {
             invalid("StorePathValue must be a JSON array of texts, such as [\"My\",\"WebHosting\"]")
         }

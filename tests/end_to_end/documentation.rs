@@ -226,14 +226,10 @@ async fn every_operation_that_is_listed_answers() {
                 .replace("{name}", &id_of(route.path))
                 .replace("{thumbprint}", &thumbprint)
                 .replace("{file}", &id_of(route.path)),
-<<<<<<< HEAD
             false if route.path.ends_with("/Compare") => {
                 format!("{}?certificateId={certificate}&metadataFieldName=Owner&value=web", route.path)
             }
-            false => route.path.to_owned(),
-=======
             false => route.path.replace("/Data", &format!("/Data?jobHistoryId={attempt}")),
->>>>>>> jobs
         };
         let answer = admin.get(&path).await;
         assert!(answer.status.is_success(), "GET {path}: {} {}", answer.status, answer.text);

@@ -138,7 +138,7 @@ async fn new_keys_are_fetched_when_they_are_used_and_never_too_often() {
     scene.agents(&scene.key.sign(&scene.claims(1))).await.ok();
     assert_eq!(scene.provider.fetched(), 1);
     let next = SigningKey::generate("second", Algorithm::ES256);
-    scene.provider.rotate(&[next.clone()]);
+    scene.provider.rotate(std::slice::from_ref(&next));
     scene.server.clock.advance(TimeDelta::seconds(11));
     scene.agents(&next.sign(&scene.claims(1))).await.ok();
     assert_eq!(scene.provider.fetched(), 2);

@@ -84,7 +84,8 @@ fn complete(
         if metadata.contains_key(&field.name) {
             continue;
         }
-        let Some(default) = field.default_value.clone().filter(|text| !text.trim().is_empty()) else {
+        let default = field.default_value.clone().map(Value::String);
+        let Some(default) = default.and_then(|default| checked(field, &default).ok().flatten()) else {
             let reason = "this metadata field is required".to_owned();
             return Err(Error::InvalidPart { member: member(&field.name), reason });
         };

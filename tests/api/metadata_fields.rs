@@ -13,6 +13,8 @@ async fn a_field_is_made_read_changed_and_deleted() {
     let server = TestServer::start().await;
     let admin = &server.admin;
     assert_eq!(admin.get(FIELDS).await.ok(), json!([]));
+    // Before the field is required, or the certificate would have its default.
+    let certificate = enroll(admin, &["www.example.test"]).await;
     let body = json!({"Name": "Stage", "Description": "where it runs", "DataType": 5, "Hint": "Production",
         "Enrollment": 1, "Options": "Production, Test", "DefaultValue": "test", "Validation": "", "Message": "",
         "AllowAPI": true, "ExplicitUpdate": false});
@@ -33,7 +35,6 @@ async fn a_field_is_made_read_changed_and_deleted() {
     assert_eq!(listed.ok()[0]["Name"], "Team");
     assert_eq!(admin.query(FIELDS, "DataType -eq 5").await.ok()[0]["Name"], "Stage");
 
-    let certificate = enroll(admin, &["www.example.test"]).await;
     assert_eq!(admin.get(&format!("{FIELDS}/{id}/InUse")).await.ok(), json!(false));
     let set = json!({"Id": certificate, "Metadata": {"Stage": "TEST", "Team": "web"}});
     admin.put("/Certificates/Metadata", &set).await.ok();

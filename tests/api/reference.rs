@@ -180,6 +180,11 @@ async fn words_of_callers(admin: &Client, certificate: i64) -> Words {
 
 /// The word that stands for a parameter below each path; the first that fits counts.
 const ADDRESSES: &[(&str, &str, &str)] = &[
+    (
+        "/Certificates/Metadata/Compare",
+        "Compare",
+        "Compare?certificateId={{certificate}}&metadataFieldName=Owner&value=web",
+    ),
     ("/Security/Roles/", "{id}", "{{role}}"),
     ("/Security/Containers/", "{id}", "{{container}}"),
     ("/Security/Claims/", "{id}", "{{claim}}"),

@@ -324,7 +324,9 @@ pub(super) async fn certificates(
         key,
         narrow,
     };
-    Ok(listing.page(db, list, &search.asker).await?)
+    let mut list = list.clone();
+    list.filter = search.filter.map(str::to_owned);
+    Ok(listing.page(db, &list, &search.asker).await?)
 }
 
 /// How many match. It may have to look at every certificate: for sweeps.

@@ -77,12 +77,25 @@ async fn all_that_match_are_revoked_within_the_collection() {
     let revoked = revoker.post(&path, &body).await.ok();
     assert_eq!(revoked["RevokedIds"], json!([shops[0]]));
     assert_eq!(state(admin, other).await.0, 1);
+    // What is on hold is found only when revoked certificates are asked for.
+    let hold = json!({"Query": "IssuedCN -startswith \"b.\"", "Reason": 6, "Comment": "lost"});
+    assert_eq!(revoker.post(&path, &hold).await.ok()["RevokedIds"], json!([shops[1]]));
+    let release = |revoked: bool| json!({"Query": "IssuedCN -startswith \"b.\"", "Reason": -1, "Comment": "found", "IncludeRevoked": revoked});
+    assert_eq!(revoker.post(&path, &release(false)).await.ok()["RevokedIds"], json!([]));
+    assert_eq!(revoker.post(&path, &release(true)).await.ok()["RevokedIds"], json!([shops[1]]));
+    assert_eq!(state(admin, shops[1]).await.0, 1);
     for (body, word) in [
-        (json!({"Reason": 4}), "Query"),
-        (json!({"Query": " ", "Reason": 4}), "Query"),
-        (json!({"Query": "Color -eq 1"}), "Color"),
-        (json!({"Query": "IssuedCN -ne NULL", "Reason": 12}), "Reason"),
-        (json!({"Query": "IssuedCN -ne NULL", "EffectiveDate": "2999-01-01T00:00:00Z"}), "EffectiveDate"),
+        (json!({"Reason": 4, "Comment": "moved"}), "Query"),
+        (json!({"Query": "IssuedCN -ne NULL", "Comment": "moved"}), "Reason"),
+        (json!({"Query": "IssuedCN -ne NULL", "Reason": 4}), "Comment"),
+        (json!({"Query": " ", "Reason": 4, "Comment": "moved"}), "Query"),
+        (json!({"Query": "Color -eq 1", "Reason": 4, "Comment": "moved"}), "Color"),
+        (json!({"Query": "IssuedCN -ne NULL", "Reason": 12, "Comment": "moved"}), "Reason"),
+        (
+            json!({"Query": "IssuedCN -ne NULL", "Reason": 4, "Comment": "moved",
+                "EffectiveDate": "2999-01-01T00:00:00Z"}),
+            "EffectiveDate",
+        ),
     ] {
         assert!(admin.post("/Certificates/RevokeAll", &body).await.refused(400).contains(word), "{body}");
     }

@@ -124,6 +124,8 @@ async fn a_query_that_carries_grants_is_changed_only_by_who_has_them_everywhere(
     let wider = json!({"Id": id, "Name": "Shop", "Query": "IssuedCN -ne NULL"});
     assert!(deputy.put(COLLECTIONS, &wider).await.refused(403).contains("/certificates/collections/read/"));
     deputy.put(COLLECTIONS, &json!({"Id": id, "Name": "Shop", "Description": "mine"})).await.ok();
+    let keeper = caller(&server, &["/certificates/collections/modify/"]).await;
+    keeper.put(COLLECTIONS, &json!({"Id": id, "Name": "Shop", "Description": "ours"})).await.ok();
     deputy.get(&format!("/Certificates/{secret}?collectionId={id}")).await.refused(404);
     let refused = admin.delete(&format!("{COLLECTIONS}/{id}")).await;
     assert!(refused.refused(400).contains("Shopkeepers"), "{}", refused.text);

@@ -35,6 +35,8 @@ pub(super) async fn create(
     now: DateTime<Utc>,
 ) -> Result<WrittenCollection, Error> {
     caller.require(permission::COLLECTIONS_MODIFY)?;
+    // Together with changes of metadata fields, which must not break a query that is just being saved.
+    metadata::lock(db).await?;
     let before = match request.copy_from_id.filter(|id| *id != 0) {
         Some(id) => Some(collection::by_id(db, caller, id).await?),
         None => None,
@@ -84,9 +86,9 @@ pub(super) async fn update(
     caller.require(permission::COLLECTIONS_MODIFY)?;
     let required = || Error::Invalid { member: "Id", reason: "it is required".to_owned() };
     let id = request.id.filter(|id| *id != 0).ok_or_else(required)?;
-    // Together with changes of metadata fields, which must not break a query that is just being saved.
     metadata::lock(db).await?;
-    let before = collection::by_id(db, caller, id).await?;
+    let before = queries::collection(db, Some(id), None, caller.name()).await?;
+    let before = before.ok_or_else(|| Error::CollectionNotFound(id.to_string()))?;
     let favorite = request.favorite;
     let known = Known::load(db).await?;
     let asker = Asker { name: caller.name(), now };

@@ -77,7 +77,7 @@ pub(crate) enum Error {
         reason: String,
     },
     /// Some certificates cannot be revoked, each with its reason; none was.
-    #[error("CertificateIds: {} cannot be revoked, and none was: {}", .0.len(), .0.first().map_or("", String::as_str))]
+    #[error("CertificateIds: {} cannot be revoked or released so, and none was: {}", .0.len(), .0.first().map_or("", String::as_str))]
     NotRevocable(Vec<String>),
     /// The authority failed.
     #[error(transparent)]

@@ -81,7 +81,10 @@ pub(super) async fn revoke_all(
     collection_id: Option<i64>,
     now: DateTime<Utc>,
 ) -> Result<Revoked, Error> {
-    let asked = checked(request.reason, request.comment, request.effective_date, now)?;
+    let required = |member| Error::Invalid { member, reason: "it is required".to_owned() };
+    let reason = request.reason.ok_or_else(|| required("Reason"))?;
+    let comment = request.comment.ok_or_else(|| required("Comment"))?;
+    let asked = checked(Some(reason), Some(comment), request.effective_date, now)?;
     let chosen = Chosen {
         permission: permission::CERTIFICATES_REVOKE,
         query: request.query.as_deref(),

@@ -39,7 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Deletes those private keys of some certificates that no job needs.")
             .query("CollectionId", Parameter::Number, collection)
             .body_list::<i64>()
-            .example("[{{spare_certificate}}]"),
+            .example("[{{certificate}}]"),
     ]
 }
 

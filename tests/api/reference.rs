@@ -111,6 +111,9 @@ async fn every_example_works_as_it_stands() {
     .execute(server.database())
     .await
     .unwrap();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = made(&blueprint, Value::Null).await["AgentBlueprintId"].clone();
+    let applied = format!("?templateId={}", blueprint.as_str().unwrap());
     let spare = enroll(admin, &["spare.example.test"]).await;
     let file = admin.get(&format!("/Certificates/{certificate}")).await.ok()["ContentBytes"].clone();
     let collection = json!({"Name": "Web", "Query": ""});
@@ -175,7 +178,8 @@ async fn every_example_works_as_it_stands() {
             .iter()
             .fold(route.path.to_owned(), |path, (place, id)| path.replace(place, &place.replace("{id}", id)));
         assert!(!path.contains('{'), "{path}: this test does not know whose id that is");
-        let answer = admin.send(admin.request(method, &path).json(&body)).await;
+        let query = if path.ends_with("/ApplyBlueprint") { &applied } else { "" };
+        let answer = admin.send(admin.request(method, &format!("{path}{query}")).json(&body)).await;
         assert!(answer.status.is_success(), "{} {}: {}", route.method, route.path, answer.text);
         sent += 1;
     }

@@ -184,6 +184,8 @@ async fn every_operation_that_is_listed_answers() {
     agent.lease(0).await;
     let attempt = admin.get("/OrchestratorJobs/JobHistory").await.ok()[0]["JobHistoryId"].clone();
     let custom = admin.post("/JobTypes/Custom", &json!({"JobTypeName": "Restart"})).await.ok()["Id"].clone();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = admin.post(&blueprint, &Value::Null).await.ok()["AgentBlueprintId"].clone();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let id_of = |path: &str| match path.split('/').nth(1).unwrap() {
         "Agents" => agent.id.clone(),
@@ -195,6 +197,7 @@ async fn every_operation_that_is_listed_answers() {
         "MetadataFields" => text(&field),
         "OrchestratorJobs" => text(&job),
         "JobTypes" => text(&custom),
+        "AgentBluePrint" => text(&blueprint),
         "Security" => text(&role),
         "Templates" | "CertificateAuthority" | "EnrollmentPatterns" => "1".to_owned(),
         "Enrollment" => {

@@ -107,6 +107,8 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     .execute(server.database())
     .await
     .unwrap();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = made(&blueprint, Value::Null).await["AgentBlueprintId"].clone();
     let spare = enroll(admin, &["spare.example.test"]).await;
     let file = admin.get(&format!("/Certificates/{certificate}")).await.ok()["ContentBytes"].clone();
     let field = async |name: &str| {
@@ -152,6 +154,7 @@ async fn words_of_enrollment(admin: &Client) -> Words {
     let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     vec![
         ("{{instance}}", instance),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{other_certificate}}", other_certificate.to_string()),
         ("{{template}}", template.to_string()),
         ("{{request}}", requests[0].to_string()),
@@ -192,6 +195,8 @@ const ADDRESSES: &[(&str, &str, &str)] = &[
         "Compare",
         "Compare?certificateId={{certificate}}&metadataFieldName=Owner&value=web",
     ),
+    ("/AgentBluePrint/ApplyBlueprint", "/ApplyBlueprint", "/ApplyBlueprint?templateId={{blueprint}}"),
+    ("/AgentBluePrint/", "{id}", "{{blueprint}}"),
     ("/Security/Roles/", "{id}", "{{role}}"),
     ("/Security/Containers/", "{id}", "{{container}}"),
     ("/Security/Claims/", "{id}", "{{claim}}"),

@@ -184,6 +184,8 @@ async fn every_operation_that_is_listed_answers() {
     agent.lease(0).await;
     let attempt = admin.get("/OrchestratorJobs/JobHistory").await.ok()[0]["JobHistoryId"].clone();
     let custom = admin.post("/JobTypes/Custom", &json!({"JobTypeName": "Restart"})).await.ok()["Id"].clone();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = admin.post(&blueprint, &Value::Null).await.ok()["AgentBlueprintId"].clone();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let id_of = |path: &str| match path.split('/').nth(1).unwrap() {
         "Agents" => agent.id.clone(),
@@ -197,6 +199,7 @@ async fn every_operation_that_is_listed_answers() {
         "JobTypes" => text(&custom),
         "Security" if path.contains("/Containers/") => text(&container),
         "Security" if path.contains("/Claims/") || path.contains("/Identities/") => "1".to_owned(),
+        "AgentBluePrint" => text(&blueprint),
         "Security" => text(&role),
         "PermissionSets" => "5ea11f70-0000-4000-8000-000000000001".to_owned(),
         "IdentityProviders" => "5ea11f70-0000-4000-8000-000000000002".to_owned(),

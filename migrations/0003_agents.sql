@@ -17,6 +17,7 @@ CREATE TABLE agents (
     last_thumbprint_used text        CHECK (last_thumbprint_used ~ '^[0-9A-F]{40}$'), -- what it last connected with
     identity_expires_at  timestamptz, -- end of life of the newest identity
     reenrollment         smallint    NOT NULL DEFAULT 0 CHECK (reenrollment IN (0, 1, 2)), -- a new identity is: 0 not asked for, 1 requested, 2 required before it gets another job
+    blueprint            text, -- name of the blueprint that was applied last
     registered_at        timestamptz NOT NULL, -- first contact
     status_changed_at    timestamptz NOT NULL, -- when status was last set
     changed_at           timestamptz NOT NULL, -- when status, identities, name or extensions were last changed: what replicas look for

@@ -11,6 +11,7 @@ mod agents_door;
 mod approval;
 mod audit;
 mod bad_input;
+mod blueprints;
 mod certificate_changes;
 mod certificate_content;
 mod certificate_import;

@@ -2,6 +2,8 @@
 //! permission for another container or collection. The routes come from the server's own list, so a new one cannot
 //! be forgotten.
 
+use std::cmp::Reverse;
+
 use reqwest::{Method, RequestBuilder, StatusCode};
 use sealift_server::startup::{RouteFacts, routes};
 use serde_json::{Value, json};
@@ -117,6 +119,12 @@ const BODIES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Queries for routes that do not answer without one, with words as in examples.
+const QUERIES: &[(&str, &str)] = &[(
+    "GET /Certificates/Metadata/Compare",
+    "certificateId={{certificate}}&metadataFieldName={{metadata_field}}&value=x",
+)];
+
 /// Whether a route is in a list.
 fn listed(list: &[(&str, &str)], route: &RouteFacts) -> bool {
     let key = format!("{} {}", route.method, route.path);
@@ -139,12 +147,15 @@ async fn narrowed_caller(server: &TestServer, container: &str, collection: &str)
 /// The call of a route about what the fixtures made, all of which is in one container and one collection.
 fn call(client: &Client, route: &RouteFacts, words: &Words) -> RequestBuilder {
     let key = format!("{} {}", route.method, route.path);
-    let own = BODIES.iter().find(|(known, _)| *known == key).map(|(_, body)| *body);
+    let own =
+        |list: &[(&str, &'static str)]| list.iter().find(|(known, _)| *known == key).map(|(_, text)| *text);
     let collection = spoken("{{collection}}", words);
+    let query = spoken(own(QUERIES).unwrap_or_default(), words);
+    let path = format!("{}?{query}", spoken(&addressed(route.path), words));
     let request = client
-        .request(route.method.parse().unwrap(), &spoken(&addressed(route.path), words))
+        .request(route.method.parse().unwrap(), path.trim_end_matches('?'))
         .query(&[("collectionId", &collection)]);
-    let Some(example) = own.or(route.example) else { return request };
+    let Some(example) = own(BODIES).or(route.example) else { return request };
     let mut body: Value = serde_json::from_str(&spoken(example, words)).unwrap();
     if let Some(members) = body.as_object_mut().filter(|members| !members.contains_key("CollectionId")) {
         members.insert("CollectionId".to_owned(), json!(collection.parse::<i64>().unwrap()));
@@ -152,10 +163,10 @@ fn call(client: &Client, route: &RouteFacts, words: &Words) -> RequestBuilder {
     request.json(&body)
 }
 
-/// Reading comes first, what destroys last.
-fn last_what_destroys(route: &RouteFacts) -> (bool, bool, bool) {
+/// Reading comes first, what destroys last, and a part before the whole.
+fn last_what_destroys(route: &RouteFacts) -> (bool, bool, bool, Reverse<usize>) {
     let destroys = ["Revoke", "Disapprove", "Remove", "Delete"].iter().any(|word| route.path.contains(word));
-    (route.method != "GET", route.method == "DELETE", destroys)
+    (route.method != "GET", route.method == "DELETE", destroys, Reverse(route.path.len()))
 }
 
 /// Every route whose permission can be narrowed, by a caller that has it for the container and the collection that
@@ -204,7 +215,7 @@ async fn a_scope_ends_where_it_ends_on_every_route() {
         };
         findings.extend((!fine).then(|| finding(route, "inside its scope", &answer)));
     }
-    for (known, _) in EVERYWHERE.iter().chain(ANYWHERE).chain(BODIES) {
+    for (known, _) in EVERYWHERE.iter().chain(ANYWHERE).chain(BODIES).chain(QUERIES) {
         let there = routes.iter().any(|route| format!("{} {}", route.method, route.path) == *known);
         findings
             .extend((!there).then(|| format!("{known} is in a list here and no route that can be narrowed")));
@@ -213,7 +224,7 @@ async fn a_scope_ends_where_it_ends_on_every_route() {
         findings.is_empty(),
         "{} findings. A route that needs its permission everywhere gets a line in EVERYWHERE; one that tells \
          nothing of containers and collections gets one in ANYWHERE; one whose example would leave its scope gets one \
-         in BODIES:\n{}",
+         in BODIES, and one that does not answer without a query gets one in QUERIES:\n{}",
         findings.len(),
         findings.join("\n")
     );

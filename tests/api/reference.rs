@@ -98,12 +98,6 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     let store_type = json!({"Name": "A type", "ShortName": "TYPE"});
     let store_type = made("/CertificateStoreTypes", store_type).await["StoreType"].to_string();
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
-    let other_certificate = enroll(admin, &["www.example.test"]).await;
-    let template = super::enrollment::template_id(admin, "TLSServer").await;
-    let (requests, instance) = waiting_requests(admin).await;
-    let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
-    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-    let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
     let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
     sqlx::query(
@@ -113,6 +107,8 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     .execute(server.database())
     .await
     .unwrap();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = made(&blueprint, Value::Null).await["AgentBlueprintId"].clone();
     let spare = enroll(admin, &["spare.example.test"]).await;
     let file = admin.get(&format!("/Certificates/{certificate}")).await.ok()["ContentBytes"].clone();
     let field = async |name: &str| {
@@ -122,15 +118,6 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     let (field, spare_field) = (field("Owner").await, field("Spare").await);
     let mut words = vec![
         ("{{role}}", role.to_string()),
-        ("{{instance}}", instance),
-        ("{{other_certificate}}", other_certificate.to_string()),
-        ("{{template}}", template.to_string()),
-        ("{{request}}", requests[0].to_string()),
-        ("{{other_request}}", requests[1].to_string()),
-        ("{{authority}}", authorities[0]["Id"].to_string()),
-        ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
-        ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
-        ("{{csr}}", csr),
         ("{{spare_certificate}}", spare.to_string()),
         ("{{certificate_file}}", file.as_str().unwrap().to_owned()),
         ("{{metadata_field}}", "Owner".to_owned()),
@@ -152,8 +139,31 @@ pub(crate) async fn words(server: &TestServer) -> Words {
         ("{{custom_type_name}}", "RestartService".to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
+    words.extend(words_of_enrollment(admin).await);
     words.extend(words_of_callers(admin, certificate).await);
     words
+}
+
+/// What examples about enrollment speak of.
+async fn words_of_enrollment(admin: &Client) -> Words {
+    let other_certificate = enroll(admin, &["www.example.test"]).await;
+    let template = super::enrollment::template_id(admin, "TLSServer").await;
+    let (requests, instance) = waiting_requests(admin).await;
+    let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
+    vec![
+        ("{{instance}}", instance),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
+        ("{{other_certificate}}", other_certificate.to_string()),
+        ("{{template}}", template.to_string()),
+        ("{{request}}", requests[0].to_string()),
+        ("{{other_request}}", requests[1].to_string()),
+        ("{{authority}}", authorities[0]["Id"].to_string()),
+        ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
+        ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
+        ("{{csr}}", csr),
+    ]
 }
 
 /// What examples about callers and what they may see speak of.
@@ -185,6 +195,8 @@ const ADDRESSES: &[(&str, &str, &str)] = &[
         "Compare",
         "Compare?certificateId={{certificate}}&metadataFieldName=Owner&value=web",
     ),
+    ("/AgentBluePrint/ApplyBlueprint", "/ApplyBlueprint", "/ApplyBlueprint?templateId={{blueprint}}"),
+    ("/AgentBluePrint/", "{id}", "{{blueprint}}"),
     ("/Security/Roles/", "{id}", "{{role}}"),
     ("/Security/Containers/", "{id}", "{{container}}"),
     ("/Security/Claims/", "{id}", "{{claim}}"),

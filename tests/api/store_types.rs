@@ -182,6 +182,26 @@ async fn types_that_cannot_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_can_be_told_to_send_numbers() {
+    let server = TestServer::start_with(&[("numeric_store_types", "true")]).await;
+    let admin = &server.admin;
+    let iis = admin.get(&format!("{PATH}/105")).await.ok();
+    assert_eq!((&iis["PrivateKeyAllowed"], &iis["PasswordOptions"]["Style"]), (&json!(2), &json!(0)));
+    assert_eq!(
+        (&iis["Properties"][3]["Type"], &iis["EntryParameters"][5]["RequiredWhen"]),
+        (&json!(3), &json!(14))
+    );
+    assert_eq!(admin.get(PATH).await.ok()[5], iis);
+    assert_eq!(admin.get(&format!("{PATH}/Name/IISU")).await.ok(), json!([iis]));
+    let made = admin.post(PATH, &load_balancer()).await.ok();
+    assert_eq!(
+        (&made["CustomAliasAllowed"], &made["EntryParameters"][0]["RequiredWhen"]),
+        (&json!(2), &json!(2))
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_of_types_have_pages_and_filters() {
     let server = TestServer::start().await;
     let page = async |number: u32| {

@@ -184,6 +184,8 @@ async fn every_operation_that_is_listed_answers() {
     agent.lease(0).await;
     let attempt = admin.get("/OrchestratorJobs/JobHistory").await.ok()[0]["JobHistoryId"].clone();
     let custom = admin.post("/JobTypes/Custom", &json!({"JobTypeName": "Restart"})).await.ok()["Id"].clone();
+    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = admin.post(&blueprint, &Value::Null).await.ok()["AgentBlueprintId"].clone();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let id_of = |path: &str| match path.split('/').nth(1).unwrap() {
         "Agents" => agent.id.clone(),
@@ -197,24 +199,15 @@ async fn every_operation_that_is_listed_answers() {
         "JobTypes" => text(&custom),
         "Security" if path.contains("/Containers/") => text(&container),
         "Security" if path.contains("/Claims/") || path.contains("/Identities/") => "1".to_owned(),
+        "AgentBluePrint" => text(&blueprint),
         "Security" => text(&role),
         "PermissionSets" => "5ea11f70-0000-4000-8000-000000000001".to_owned(),
         "IdentityProviders" => "5ea11f70-0000-4000-8000-000000000002".to_owned(),
         "Audit" | "Templates" | "CertificateAuthority" | "EnrollmentPatterns" => "1".to_owned(),
-        "Enrollment" => {
-            if path.contains("Settings") {
-                "1".to_owned()
-            } else {
-                certificate.to_string()
-            }
-        }
-        "Workflow" => {
-            if path.contains("Instances") {
-                text(&instance)
-            } else {
-                text(&request)
-            }
-        }
+        "Enrollment" if path.contains("Settings") => "1".to_owned(),
+        "Enrollment" => certificate.to_string(),
+        "Workflow" if path.contains("Instances") => text(&instance),
+        "Workflow" => text(&request),
         "crl" => "issuing.crl".to_owned(),
         "reference" => "index.html".to_owned(),
         other => panic!("this test knows no id for {other}"),
@@ -230,21 +223,22 @@ async fn every_operation_that_is_listed_answers() {
                 .replace("{name}", &id_of(route.path))
                 .replace("{thumbprint}", &thumbprint)
                 .replace("{file}", &id_of(route.path)),
-            false if route.path.ends_with("/Compare") => {
-                format!("{}?certificateId={certificate}&metadataFieldName=Owner&value=web", route.path)
-            }
-            false if route.path.ends_with("/Data") => format!("{}?jobHistoryId={attempt}", route.path),
             false => route.path.to_owned(),
         };
-        // What some must be told, and the others pass over.
-        let told = "accountName=ann&ClaimType=User&ClaimValue=ann&ProviderAuthenticationScheme=Local";
-        let mark = if path.contains('?') { '&' } else { '?' };
-        let answer = admin.get(&format!("{path}{mark}{told}")).await;
+        let answer = admin.get(&format!("{path}?{}", told(certificate, &attempt))).await;
         assert!(answer.status.is_success(), "GET {path}: {} {}", answer.status, answer.text);
     }
 
     take_back(admin, certificate, [("ApiTokens", token), ("Users", user), ("Roles", role)]).await;
     server.stop().await;
+}
+
+/// What some operations must be told, and the others pass over.
+fn told(certificate: i64, attempt: &Value) -> String {
+    format!(
+        "certificateId={certificate}&metadataFieldName=Owner&value=web&jobHistoryId={attempt}&accountName=ann\
+         &ClaimType=User&ClaimValue=ann&ProviderAuthenticationScheme=Local"
+    )
 }
 
 /// Revokes a certificate, and deletes who was made to call.

@@ -55,6 +55,7 @@ pub struct Configuration {
     pub data_dir: PathBuf,
     pub base_paths: Vec<String>,
     pub product_version: String,
+    pub numeric_store_types: bool,
     pub plain_http: bool,
     pub workers: usize,
     pub stop_seconds: u64,

@@ -23,6 +23,8 @@ pub mod orchestrator_jobs;
 
 pub mod certificate_stores;
 
+pub mod blueprints;
+
 pub mod enrollment;
 
 pub(crate) mod agent_api;

@@ -28,7 +28,7 @@ pub struct Agent {
     pub last_seen: Option<Timestamp>,
     /// Bare capability names, such as `PEM`.
     pub capabilities: Vec<String>,
-    /// Always null.
+    /// Name of the blueprint that was applied last; null when none was.
     pub blueprint: Option<String>,
     /// Thumbprint of its identity; empty when it has none.
     pub thumbprint: String,

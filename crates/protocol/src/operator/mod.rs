@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod audit;
 pub mod authority;
+pub mod blueprints;
 pub mod certificate_content;
 pub mod certificate_stores;
 pub mod certificates;

@@ -1,5 +1,6 @@
 //! An agent as other slices know it.
 
+use chrono::{DateTime, Utc};
 use sealift_protocol::AgentId;
 use sqlx::PgConnection;
 
@@ -56,4 +57,14 @@ pub(crate) async fn facts(db: &mut PgConnection, ids: &[AgentId]) -> Result<Vec<
         capabilities: row.capabilities,
     };
     Ok(rows.into_iter().map(fact).collect())
+}
+
+/// Notes the blueprint that was applied to agents.
+pub(crate) async fn set_blueprint(
+    db: &mut PgConnection,
+    ids: &[AgentId],
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    queries::set_blueprint(db, ids, name, now).await
 }

@@ -25,7 +25,7 @@ impl From<AgentRow> for Agent {
             status: row.status.into(),
             last_seen: row.last_seen_at.map(Into::into),
             capabilities: capability::bare(&row.capabilities),
-            blueprint: None,
+            blueprint: row.blueprint,
             thumbprint: row.thumbprint.unwrap_or_default(),
             legacy_thumbprint: row.legacy_thumbprint.unwrap_or_default(),
             last_thumbprint_used: row.last_thumbprint_used.unwrap_or_default(),

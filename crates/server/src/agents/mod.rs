@@ -28,7 +28,7 @@ mod routes;
 pub(crate) mod session;
 pub(crate) mod sweep;
 
-pub(crate) use agent::{AgentFacts, Status, facts};
+pub(crate) use agent::{AgentFacts, Status, facts, set_blueprint};
 pub(crate) use approval::ids;
 pub(crate) use capability::FETCH_LOGS;
 pub(crate) use directory::Directory;

@@ -22,7 +22,8 @@ use crate::http::{Failure, problem};
 use crate::security::EndpointList;
 use crate::security::permission::{self, Scope};
 use crate::{
-    agent_api, agents, authority, certificate_stores, certificates, enrollment, orchestrator_jobs, security,
+    agent_api, agents, authority, blueprints, certificate_stores, certificates, enrollment,
+    orchestrator_jobs, security,
 };
 
 /// Connections that one worker holds; agents keep theirs open.
@@ -47,6 +48,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(certificates::endpoints());
     endpoints.extend(orchestrator_jobs::endpoints());
     endpoints.extend(certificate_stores::endpoints());
+    endpoints.extend(blueprints::endpoints());
     endpoints.extend(enrollment::endpoints());
     endpoints
 }

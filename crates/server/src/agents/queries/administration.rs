@@ -43,7 +43,8 @@ pub(in crate::agents) async fn reset(
     sqlx::query!(
         "-- name: reset
         UPDATE agents SET status = 1, status_changed_at = $2, changed_at = $2, certificate = NULL, thumbprint = NULL,
-            legacy_thumbprint = NULL, last_thumbprint_used = NULL, identity_expires_at = NULL, reenrollment = 0
+            legacy_thumbprint = NULL, last_thumbprint_used = NULL, identity_expires_at = NULL, reenrollment = 0,
+            blueprint = NULL
         WHERE id = ANY ($1)",
         &uuids(ids),
         now
@@ -151,4 +152,21 @@ pub(in crate::agents) async fn ssl_agents(
     .fetch_one(db)
     .await?;
     Ok((rows, total))
+}
+
+pub(in crate::agents) async fn set_blueprint(
+    db: &mut PgConnection,
+    ids: &[AgentId],
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: set_blueprint\nUPDATE agents SET blueprint = $2, changed_at = $3 WHERE id = ANY ($1)",
+        &uuids(ids),
+        name,
+        now
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

@@ -8,7 +8,8 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 pub(super) use self::administration::{
-    RenewableRow, StoreTypeRow, delete, renewable, reset, served, set_reenrollment, ssl_agents, store_types,
+    RenewableRow, StoreTypeRow, delete, renewable, reset, served, set_blueprint, set_reenrollment,
+    ssl_agents, store_types,
 };
 use super::registration::KnownAgent;
 use super::session::LiveSession;
@@ -73,6 +74,7 @@ pub(super) struct AgentRow {
     pub(super) identity_expires_at: Option<DateTime<Utc>>,
     pub(super) last_seen_at: Option<DateTime<Utc>>,
     pub(super) reenrollment: i16,
+    pub(super) blueprint: Option<String>,
 }
 
 /// An identity that was just issued.
@@ -547,7 +549,7 @@ pub(super) const FIELDS: &[Field] = &[
 
 const COLUMNS: &str =
     "id, client_machine, username, platform, version, status, capabilities, key_fingerprint,
-    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment";
+    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment, blueprint";
 
 /// One page of agents, and how many match, counted up to a bound.
 pub(super) async fn list(

@@ -10,7 +10,7 @@ use sealift_protocol::operator::certificate_stores::{
 
 use super::ring;
 use crate::authority::Authority;
-use crate::certificate_stores::{container, discovery, list, reenrollment, store};
+use crate::certificate_stores::{container, discovery, list, reenrollment, store, store_type};
 use crate::floor::Floor;
 use crate::http::list::ListQuery;
 use crate::http::route::{Access, Endpoint, Parameter};
@@ -159,7 +159,12 @@ async fn delete_many(
 
 async fn by_id(floor: Data<Floor>, caller: Principal, id: Path<String>) -> Result<HttpResponse, Failure> {
     let mut db = floor.database.reports.acquire().await?;
-    Ok(answer::json(&list::store(&mut db, &caller, store_id(&id)?, floor.now()).await?))
+    let store = list::store(&mut db, &caller, store_id(&id)?, floor.now()).await?;
+    // Its entry parameters are those of its type.
+    match floor.configuration.numeric_store_types {
+        true => Ok(answer::json(&store_type::numbered(&store))),
+        false => Ok(answer::json(&store)),
+    }
 }
 
 async fn inventory(

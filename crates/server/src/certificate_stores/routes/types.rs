@@ -3,6 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
 use sealift_protocol::operator::certificate_stores::{StoreType, StoreTypeRequest};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::certificate_stores::store_type;
 use crate::floor::Floor;
@@ -54,21 +56,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
+/// Types with names or with numbers, as this server is configured.
+fn shown<T: Serialize>(floor: &Floor, types: &T) -> HttpResponse {
+    match floor.configuration.numeric_store_types {
+        true => answer::json(&store_type::numbered(types)),
+        false => answer::json(types),
+    }
+}
+
 async fn list(floor: Data<Floor>, caller: Principal, query: ListQuery) -> Result<HttpResponse, Failure> {
     let mut db = floor.database.reports.acquire().await?;
     let (types, total) = store_type::list(&mut db, &caller, &query, floor.now()).await?;
+    if floor.configuration.numeric_store_types {
+        let numbered: Vec<Value> = types.iter().map(store_type::numbered).collect();
+        return Ok(answer::list(&numbered, total));
+    }
     Ok(answer::list(&types, total))
 }
 
 async fn by_id(floor: Data<Floor>, id: Path<String>) -> Result<HttpResponse, Failure> {
     let mut db = floor.database.reports.acquire().await?;
-    Ok(answer::json(&store_type::by_id(&mut db, &id).await?))
+    Ok(shown(&floor, &store_type::by_id(&mut db, &id).await?))
 }
 
 /// A list with one object, as the contract has it.
 async fn by_name(floor: Data<Floor>, name: Path<String>) -> Result<HttpResponse, Failure> {
     let mut db = floor.database.reports.acquire().await?;
-    Ok(answer::json(&[store_type::by_name(&mut db, &name).await?]))
+    Ok(shown(&floor, &[store_type::by_name(&mut db, &name).await?]))
 }
 
 async fn create(
@@ -79,7 +93,7 @@ async fn create(
     let mut transaction = floor.database.main.begin().await?;
     let made = store_type::create(&mut transaction, &caller, &request, floor.now()).await?;
     transaction.commit().await?;
-    Ok(answer::json(&made))
+    Ok(shown(&floor, &made))
 }
 
 async fn update(
@@ -90,7 +104,7 @@ async fn update(
     let mut transaction = floor.database.main.begin().await?;
     let changed = store_type::update(&mut transaction, &caller, &request, floor.now()).await?;
     transaction.commit().await?;
-    Ok(answer::json(&changed))
+    Ok(shown(&floor, &changed))
 }
 
 async fn delete(floor: Data<Floor>, caller: Principal, id: Path<String>) -> Result<HttpResponse, Failure> {

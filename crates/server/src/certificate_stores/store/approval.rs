@@ -9,7 +9,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::properties;
-use super::{HeldStore, fitting_container, password};
+use super::{HeldStore, password};
+use crate::certificate_stores::container::{self, ContainerRow};
 use crate::certificate_stores::error::Error;
 use crate::certificate_stores::queries::{self, stores};
 use crate::certificate_stores::schedule::{planned, read};
@@ -51,6 +52,10 @@ pub(in crate::certificate_stores) async fn approve(
     for id in held.values().map(|store| store.store_type).collect::<HashSet<_>>() {
         types.extend(queries::store_type(db, id).await?.map(|row| (id, row)));
     }
+    let mut containers: HashMap<i64, ContainerRow> = HashMap::new();
+    for id in requests.iter().filter_map(|request| request.container_id).collect::<HashSet<_>>() {
+        containers.extend(container::load(db, id).await?.map(|row| (id, row)));
+    }
     let mut seen = HashSet::new();
     let (mut approved, mut lines) = (Vec::new(), Vec::new());
     for (index, request) in requests.iter().enumerate() {
@@ -65,7 +70,7 @@ pub(in crate::certificate_stores) async fn approve(
             caller.require_for(permission::STORES_MODIFY, store.container_id)?;
             continue;
         }
-        approved.push(approve_one(db, floor, caller, request, store, store_type, now).await?);
+        approved.push(approve_one(floor, caller, request, store, store_type, &containers, now)?);
         let message = format!("approved the store {} on {}", store.store_path, store.client_machine);
         lines.push(audit::Line::new(caller, audit::Operation::Approved, "CertificateStore", id, message));
     }
@@ -74,13 +79,13 @@ pub(in crate::certificate_stores) async fn approve(
     Ok(())
 }
 
-async fn approve_one(
-    db: &mut PgConnection,
+fn approve_one(
     floor: &Floor,
     caller: &Principal,
     request: &ApproveStore,
     store: &HeldStore,
     store_type: &TypeRow,
+    containers: &HashMap<i64, ContainerRow>,
     now: DateTime<Utc>,
 ) -> Result<ApprovedStore, Failure> {
     caller.require_for(permission::STORES_MODIFY, store.container_id)?;
@@ -90,7 +95,16 @@ async fn approve_one(
         let message = format!("CertStoreType of certificate store {} is {}", store.id, store.store_type);
         return Err(Error::Invalid(message).into());
     }
-    let container = fitting_container(db, container_id, store_type).await?;
+    let container = match container_id {
+        None => None,
+        Some(id) => {
+            let row = containers.get(&id);
+            let missing = || Error::Invalid(format!("ContainerId: container {id} was not found"));
+            let row = row.ok_or_else(missing)?;
+            row.require_type(store_type.id, &store_type.short_name)?;
+            Some(row)
+        }
+    };
     // What a store has already is checked like what comes with the approval: discovery knows no properties.
     let held = properties::shown(&store.properties, &store.secret_properties, false);
     let text = request.properties.as_deref().unwrap_or(&held);
@@ -102,7 +116,7 @@ async fn approve_one(
             password::Change::Keep | password::Change::Clear => None,
         };
     let own = store.inventory_schedule.as_ref().and_then(read);
-    let schedule = planned(own.as_ref(), container.as_ref(), now)?;
+    let schedule = planned(own.as_ref(), container, now)?;
     Ok(ApprovedStore {
         id: store.id,
         container_id,

@@ -54,7 +54,7 @@ pub(super) struct NewStore<'a> {
 }
 
 /// Makes a store, and a job that creates it on its machine where that was asked for.
-pub(super) async fn create(
+pub(crate) async fn create(
     db: &mut PgConnection,
     floor: &Floor,
     caller: &Principal,

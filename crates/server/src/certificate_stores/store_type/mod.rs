@@ -2,6 +2,7 @@
 
 mod change;
 pub(super) mod definition;
+mod numeric;
 mod request;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +23,7 @@ use crate::http::problem::shortened;
 use crate::security::Principal;
 pub(super) use change::{Usage, create, delete, delete_many, update};
 pub(super) use definition::Definition;
+pub(super) use numeric::numbered;
 pub(super) use request::NewType;
 
 /// Types below this are part of the contract, and cannot be changed or deleted.

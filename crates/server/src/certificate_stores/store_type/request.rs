@@ -11,7 +11,8 @@ use crate::certificate_stores::error::Error;
 
 /// `PrivateKeyAllowed` and `CustomAliasAllowed`, by number.
 pub(super) const PERMITTED: [&str; 3] = ["Forbidden", "Optional", "Required"];
-const STYLES: [&str; 2] = ["Default", "Custom"];
+/// `PasswordOptions.Style`, by number.
+pub(super) const STYLES: [&str; 2] = ["Default", "Custom"];
 const FORMATS: [&str; 2] = ["PFX", "PEM"];
 const PATH_TYPES: [&str; 3] = ["Freeform", "Fixed", "MultipleChoice"];
 /// Longest short name, capability, name, and name of a property, in characters.

@@ -118,6 +118,7 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     let (field, spare_field) = (field("Owner").await, field("Spare").await);
     let mut words = vec![
         ("{{role}}", role.to_string()),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{spare_certificate}}", spare.to_string()),
         ("{{certificate_file}}", file.as_str().unwrap().to_owned()),
         ("{{metadata_field}}", "Owner".to_owned()),
@@ -154,7 +155,6 @@ async fn words_of_enrollment(admin: &Client) -> Words {
     let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     vec![
         ("{{instance}}", instance),
-        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{other_certificate}}", other_certificate.to_string()),
         ("{{template}}", template.to_string()),
         ("{{request}}", requests[0].to_string()),

@@ -118,6 +118,7 @@ pub(crate) async fn words(server: &TestServer) -> Words {
     let (field, spare_field) = (field("Owner").await, field("Spare").await);
     let mut words = vec![
         ("{{role}}", role.to_string()),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{spare_certificate}}", spare.to_string()),
         ("{{certificate_file}}", file.as_str().unwrap().to_owned()),
         ("{{metadata_field}}", "Owner".to_owned()),

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use support::client::Client;
 use support::{RawAgent, TestServer};
 
-use super::enrollment::{csr, enroll_as, template_id};
+use super::enrollment::{csr, define_owner, enroll_as, template_id};
 use super::permissions::caller;
 
 /// A server whose template asks for approval.
 async fn strict() -> TestServer {
     let server = TestServer::start().await;
+    define_owner(&server.admin).await;
     let id = template_id(&server.admin, "TLSServer").await;
     server.admin.put("/Templates", &json!({"Id": id, "RequiresApproval": true})).await.ok();
     server
@@ -72,6 +73,8 @@ async fn a_request_waits_with_its_key_and_is_issued_once() {
     assert_eq!(decided["Successes"][0]["KeyfactorRequestId"], id);
     assert_eq!(decided["Failures"][0]["KeyfactorRequestId"], 999);
     let certificate = decided["Successes"][0]["CertificateId"].as_i64().unwrap();
+    let polled = admin.query("/Certificates", &format!("CertRequestId -eq {id}")).await.ok();
+    assert_eq!((&polled[0]["Id"], &polled[0]["CertRequestId"]), (&json!(certificate), &json!(id)));
     let again = admin.post("/Workflow/Certificates/Approve", &json!([id, id])).await.ok();
     assert_eq!(again["Successes"].as_array().unwrap().len(), 1);
     assert_eq!(again["Successes"][0]["CertificateId"], certificate);

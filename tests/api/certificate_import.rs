@@ -25,8 +25,8 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    pub(crate) fn new(name: &str) -> Self {
-        let now = chrono::Utc::now();
+    pub(crate) fn new(server: &TestServer, name: &str) -> Self {
+        let now = server.clock.now();
         let profile = |name: &str| AuthorityProfile {
             subject: DistinguishedName::from_common_name(name).unwrap(),
             serial_number: SerialNumber::from_random(*uuid::Uuid::new_v4().as_bytes()),
@@ -65,7 +65,7 @@ async fn a_pfx_is_put_on_record_with_key_chain_and_metadata_and_goes_to_stores()
     let (pem, unknown) = (agent.store(&server, 2, "/etc/tls/a.pem").await, uuid::Uuid::new_v4().to_string());
     let field = json!({"Name": "Owner", "Description": "who", "DataType": 1});
     admin.post("/MetadataFields", &field).await.ok();
-    let foreign = Foreign::new("import.example.test");
+    let foreign = Foreign::new(&server, "import.example.test");
     let body = json!({"Certificate": foreign.pfx(), "Password": PASSWORD, "Metadata": {"owner": "web team"},
         "StoreIds": [pem, unknown], "StoreTypes": [{"StoreTypeId": 2, "Overwrite": true, "Properties": []}],
         "Schedule": "2020-01-01T00:00:00Z"});
@@ -124,11 +124,11 @@ async fn der_and_pem_are_imported_with_and_without_a_key() {
         admin.post(IMPORT, &json!({"Certificate": text, "Password": password})).await.ok()["ImportStatus"]
             .clone()
     };
-    let one = Foreign::new("der.example.test");
+    let one = Foreign::new(&server, "der.example.test");
     assert_eq!(import(STANDARD.encode(one.leaf.der()), None).await, 1);
     let pem = format!("{}{}", one.key.to_pem().as_str(), one.leaf.to_pem());
     assert_eq!(import(STANDARD.encode(&pem), None).await, 6, "known now, and its key comes");
-    let two = Foreign::new("pem.example.test");
+    let two = Foreign::new(&server, "pem.example.test");
     let key = sealift_pki::encrypted_key::to_pem(&two.key, PASSWORD, 2_048).unwrap();
     let text = format!("{}{}{key}", two.leaf.to_pem(), two.issuing.to_pem());
     assert_eq!(import(text, Some(PASSWORD)).await, 5, "PEM text as it is");
@@ -140,7 +140,7 @@ async fn imports_that_are_not_possible_change_nothing() {
     let server = TestServer::start().await;
     let admin = &server.admin;
     let before = enroll(admin, &["www.example.test"]).await;
-    let foreign = Foreign::new("import.example.test");
+    let foreign = Foreign::new(&server, "import.example.test");
     let pfx = foreign.pfx();
     let other = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let mixed = format!("{}{}", other.to_pem().as_str(), foreign.leaf.to_pem());
@@ -151,7 +151,7 @@ async fn imports_that_are_not_possible_change_nothing() {
         (json!({"Certificate": "AAAA"}), "Certificate: "),
         (json!({"Certificate": pfx}), "Password: it is required"),
         (json!({"Certificate": pfx, "Password": "wrong password"}), "Password: wrong password"),
-        (json!({"Certificate": STANDARD.encode(absurd_pfx()), "Password": PASSWORD}), "iterations"),
+        (json!({"Certificate": STANDARD.encode(absurd_pfx(&server)), "Password": PASSWORD}), "iterations"),
         (json!({"Certificate": STANDARD.encode([0x30; 100_000]), "Password": PASSWORD}), "Certificate: "),
         (json!({"Certificate": STANDARD.encode(&mixed)}), "belongs to none"),
         (json!({"Certificate": pfx, "Password": PASSWORD, "Metadata": {"Unknown": "x"}}), "Metadata.Unknown"),
@@ -169,8 +169,8 @@ async fn imports_that_are_not_possible_change_nothing() {
 }
 
 /// A PKCS#12 file whose key derivation would hold a processor for minutes.
-fn absurd_pfx() -> Vec<u8> {
-    let foreign = Foreign::new("absurd.example.test");
+fn absurd_pfx(server: &TestServer) -> Vec<u8> {
+    let foreign = Foreign::new(server, "absurd.example.test");
     let entry = Pkcs12 { key: None, certificates: vec![foreign.leaf], friendly_name: None };
     let mut bytes = entry.encode(PASSWORD, Encryption::Aes256Sha256, 65_793).unwrap();
     // INTEGER of three octets: 65,793 is 0x010101, 8,323,329 is 0x7F0101.
@@ -190,7 +190,7 @@ async fn keys_metadata_and_stores_need_permissions_of_their_own() {
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let store = agent.store(&server, 2, "/etc/tls/a.pem").await;
     admin.post("/MetadataFields", &json!({"Name": "Owner", "Description": "who", "DataType": 1})).await.ok();
-    let foreign = Foreign::new("import.example.test");
+    let foreign = Foreign::new(&server, "import.example.test");
     let importer = caller(&server, &["/certificates/import/"]).await;
     let with_key = json!({"Certificate": foreign.pfx(), "Password": PASSWORD});
     assert!(importer.post(IMPORT, &with_key).await.refused(403).contains("private_key/import"));
@@ -209,7 +209,7 @@ async fn keys_metadata_and_stores_need_permissions_of_their_own() {
 async fn analysis_tells_what_a_file_holds_and_keeps_nothing() {
     let server = TestServer::start().await;
     let admin = &server.admin;
-    let foreign = Foreign::new("import.example.test");
+    let foreign = Foreign::new(&server, "import.example.test");
     let body = json!({"Certificate": foreign.pfx(), "Password": PASSWORD});
     let found = admin.post("/Certificates/Analyze", &body).await.ok();
     let told: Vec<(&Value, &Value)> =

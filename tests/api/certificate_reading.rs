@@ -97,7 +97,7 @@ async fn filters_know_the_fields_that_clients_name_and_metadata_fields() {
         format!("CertId -eq \"{one}\" AND IssuerDN -eq \"{}\"", text("IssuerDN")),
         format!("SerialNumber -eq \"{}\" AND TemplateName -eq \"TLS server\"", text("SerialNumber")),
         format!("CertId -le {one} AND NotBefore -le \"2999-01-01\" AND NotAfter -ge %TODAY%"),
-        format!("CA -ne NULL AND CertRequestId -eq NULL AND OwnerRoleName -eq NULL AND CertId -lt {two}"),
+        format!("CA -ne NULL AND CertRequestId -ne NULL AND OwnerRoleName -eq NULL AND CertId -lt {two}"),
         "RequesterName -eq %ME% AND CN -startswith \"one\"".to_owned(),
     ] {
         assert_eq!(found(&server, &filter).await, [one], "{filter}");
@@ -240,7 +240,7 @@ async fn certificates_are_listed_as_comma_separated_values() {
     );
     let request = admin.request(reqwest::Method::GET, "/Certificates/CSV?Query=Owner -ne NULL");
     let plain = admin.send(request.header("accept", "text/csv")).await;
-    assert_eq!(plain.text.lines().count(), 2);
+    assert_eq!(plain.text.lines().count(), 2, "{}", plain.text);
     assert_eq!(plain.headers["content-type"], "text/csv; charset=utf-8");
     admin.get("/Certificates/CSV?Query=Color -eq 1").await.refused(400);
     admin.get("/Certificates/CSV?SortName=Color").await.refused(400);

@@ -34,6 +34,12 @@ pub(crate) async fn template_id(client: &Client, name: &str) -> i64 {
     rows[0]["Id"].as_i64().expect("a template")
 }
 
+/// Defines the metadata field that these tests use.
+pub(crate) async fn define_owner(client: &Client) {
+    let field = json!({"Name": "Owner", "Description": "who answers for it", "DataType": 1});
+    client.post("/MetadataFields", &field).await.ok();
+}
+
 /// A request for a key, as PEM.
 pub(crate) fn csr(key: &PrivateKey, name: &str, names: &[&str]) -> String {
     let subject = DistinguishedName::parse(&format!("CN={name},O=Example")).unwrap();
@@ -169,6 +175,7 @@ async fn a_pfx_is_what_was_asked_for() {
     let admin = &server.admin;
     let role = json!({"Name": "Web team", "Description": "", "Permissions": ["/agents/management/read/"]});
     let role = admin.post("/Security/Roles", &role).await.ok();
+    define_owner(admin).await;
     let id = template_id(admin, "TLSServerClient").await;
     let fields = json!({"Id": id, "EnrollmentFields": [{"Name": "Zone", "DataType": 2, "Options": ["Inside", "Outside"]}]});
     admin.put("/Templates", &fields).await.ok();
@@ -190,6 +197,15 @@ async fn a_pfx_is_what_was_asked_for() {
     let found =
         admin.get(&format!("/Certificates/{id}?includeMetadata=true&includeHasPrivateKey=true")).await.ok();
     assert_eq!((found["KeySizeInBits"].as_i64(), &found["HasPrivateKey"]), (Some(3072), &json!(true)));
+    assert_eq!((&found["OwnerRoleName"], &found["Metadata"]["Owner"]), (&json!("Web team"), &json!("web")));
+    let request = answer["CertificateInformation"]["WorkflowReferenceId"].clone();
+    assert_eq!(found["CertRequestId"], request);
+    let by_request = admin.query("/Certificates", &format!("CertRequestId -eq {request}")).await.ok();
+    assert_eq!(by_request[0]["Id"], found["Id"]);
+    let renewed = admin.post("/Enrollment/Renew", &json!({"CertificateId": id})).await.ok();
+    let renewed =
+        admin.get(&format!("/Certificates/{}?includeMetadata=true", renewed["KeyfactorId"])).await.ok();
+    assert_eq!((&renewed["OwnerRoleName"], &renewed["Metadata"]), (&json!("Web team"), &found["Metadata"]));
     assert_eq!(found["TemplateId"].as_i64(), Some(template_id(admin, "TLSServerClient").await));
     let names: Vec<&str> = found["SubjectAltNameElements"]
         .as_array()
@@ -224,6 +240,7 @@ async fn a_pfx_that_cannot_be_had_is_refused_by_its_member() {
         (json!({"EnrollmentPatternId": template_id(admin, "TLSServerClient").await}), "leave Template out"),
         (json!({"RenewalCertificateId": 0}), "RenewalCertificateId: "),
         (json!({"RenewalCertificateId": 999}), "RenewalCertificateId: certificate 999 was not found"),
+        (json!({"Metadata": {"Nothing": "x"}}), "Metadata.Nothing: "),
         (json!({"OwnerRoleName": "Nobody"}), "OwnerRoleId, OwnerRoleName: "),
         (json!({"AdditionalEnrollmentFields": {"Colour": "blue"}}), "AdditionalEnrollmentFields.Colour: "),
         (json!({"CertificateAuthority": "other\\CA"}), "CertificateAuthority: "),
@@ -280,6 +297,7 @@ async fn a_csr_is_answered_as_pem_or_der() {
     let admin = &server.admin;
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let text = csr(&key, "www.example.test", &["www.example.test", "shop.example.test"]);
+    define_owner(admin).await;
     let body = |csr: &str| {
         json!({"CSR": csr, "Template": "TLSServer", "CertificateAuthority": "",
         "SANs": {"ip": ["192.0.2.7"]}, "Metadata": {"Owner": "web"}, "IncludeChain": true, "Timestamp": "2026-05-04T09:30:00Z"})

@@ -138,7 +138,7 @@ async fn new_keys_are_fetched_when_they_are_used_and_never_too_often() {
     scene.agents(&scene.key.sign(&scene.claims(1))).await.ok();
     assert_eq!(scene.provider.fetched(), 1);
     let next = SigningKey::generate("second", Algorithm::ES256);
-    scene.provider.rotate(&[next.clone()]);
+    scene.provider.rotate(std::slice::from_ref(&next));
     scene.server.clock.advance(TimeDelta::seconds(11));
     scene.agents(&next.sign(&scene.claims(1))).await.ok();
     assert_eq!(scene.provider.fetched(), 2);
@@ -222,4 +222,44 @@ async fn without_a_provider_its_tokens_are_nothing() {
     let client = server.admin.with(Credentials::Token("a.b.c".to_owned()));
     assert!(client.get("/Agents").await.refused(401).contains("no identity provider is configured"));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_one_provider_are_never_taken_for_those_of_another() {
+    let key = SigningKey::generate("first", Algorithm::ES256);
+    let (one, other) = (
+        Provider::start(std::slice::from_ref(&key)).await,
+        Provider::start(std::slice::from_ref(&key)).await,
+    );
+    let database = support::postgres::database().await;
+    let directory = tempfile::tempdir().unwrap();
+    let sealing = directory.path().join("sealing.key").display().to_string();
+    let settings = |provider: &Provider, scheme: &str| {
+        [
+            ("oidc.issuer", provider.issuer.clone()),
+            ("oidc.audiences", AUDIENCE.to_owned()),
+            ("oidc.scheme", scheme.to_owned()),
+            ("database.url", database.expose().to_owned()),
+            ("sealing.key_file", sealing.clone()),
+        ]
+    };
+    let first = settings(&one, "Corp");
+    let first: Vec<_> = first.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = TestServer::start_with(&first).await;
+    let scene = Scene { server, provider: one, key: key.clone() };
+    scene.grant().await;
+    scene.agents(&key.sign(&scene.claims(1))).await.ok();
+    scene.server.stop().await;
+
+    let refused = support::server::build(directory.path(), &settings(&other, "corp")).await;
+    let reason = refused.err().expect("the scheme is taken").to_string();
+    assert!(reason.contains("oidc.scheme 'corp' belongs to http://127.0.0.1"), "{reason}");
+    let application = support::server::build(directory.path(), &settings(&other, "Other")).await.unwrap();
+    let (ready, now) = (application.ready().clone(), application.parts().floor.now().timestamp());
+    let running = application.start().await.unwrap();
+    let claims = json!({"iss": other.issuer, "aud": AUDIENCE, "sub": "ci-runner", "exp": now + 3600,
+        "roles": ["deployers"]});
+    let client = Client::new(&ready.base_url, &ready.ca_file, Credentials::Token(key.sign(&claims)));
+    assert!(client.get("/Agents").await.refused(403).starts_with("Other\\ci-runner"));
+    running.abort().await;
 }

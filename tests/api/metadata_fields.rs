@@ -13,6 +13,8 @@ async fn a_field_is_made_read_changed_and_deleted() {
     let server = TestServer::start().await;
     let admin = &server.admin;
     assert_eq!(admin.get(FIELDS).await.ok(), json!([]));
+    // Before the field is required, or the certificate would have its default.
+    let certificate = enroll(admin, &["www.example.test"]).await;
     let body = json!({"Name": "Stage", "Description": "where it runs", "DataType": 5, "Hint": "Production",
         "Enrollment": 1, "Options": "Production, Test", "DefaultValue": "test", "Validation": "", "Message": "",
         "AllowAPI": true, "ExplicitUpdate": false});
@@ -33,7 +35,6 @@ async fn a_field_is_made_read_changed_and_deleted() {
     assert_eq!(listed.ok()[0]["Name"], "Team");
     assert_eq!(admin.query(FIELDS, "DataType -eq 5").await.ok()[0]["Name"], "Stage");
 
-    let certificate = enroll(admin, &["www.example.test"]).await;
     assert_eq!(admin.get(&format!("{FIELDS}/{id}/InUse")).await.ok(), json!(false));
     let set = json!({"Id": certificate, "Metadata": {"Stage": "TEST", "Team": "web"}});
     admin.put("/Certificates/Metadata", &set).await.ok();
@@ -69,49 +70,45 @@ async fn a_field_is_made_read_changed_and_deleted() {
 async fn bad_fields_are_refused_by_member() {
     let server = TestServer::start().await;
     let admin = &server.admin;
-    let field = |change: &dyn Fn(&mut Value)| {
-        let mut body = json!({"Name": "Owner", "Description": "who", "DataType": 1});
-        change(&mut body);
+    let owner = json!({"Name": "Owner", "Description": "who", "DataType": 1});
+    let with = |member: &str, value: Value| {
+        let mut body = owner.clone();
+        body[member] = value;
         body
     };
-    let id = admin.post(FIELDS, &field(&|_| {})).await.ok()["Id"].as_i64().unwrap();
-    let refusals: [(&dyn Fn(&mut Value), &str); 12] = [
-        (&|body| body["Name"] = json!("OWNER"), "exists already"),
-        (&|body| body["Name"] = json!(null), "Name"),
-        (&|body| body["Name"] = json!("Cost center"), "Name"),
-        (&|body| body["Name"] = json!("x'); DROP TABLE metadata_fields; --"), "Name"),
-        (&|body| body["Name"] = json!("Thumbprint"), "Name"),
-        (&|body| body["Description"] = json!(""), "Description"),
-        (&|body| body["DataType"] = json!(9), "DataType"),
-        (&|body| body["DataType"] = json!({"Type": 1}), "DataType"),
-        (&|body| body["Validation"] = json!("(((a{1000}){1000}){1000}){1000}"), "Validation"),
-        (&|body| body["Validation"] = json!("(?=a)"), "Validation"),
-        (&|body| body["Hint"] = json!("x".repeat(129)), "Hint"),
-        (&|body| body["DisplayOrder"] = json!("last"), "DisplayOrder"),
-    ];
-    for (change, word) in refusals {
-        let body = field(change);
+    let id = admin.post(FIELDS, &owner).await.ok()["Id"].as_i64().unwrap();
+    for (member, value, word) in [
+        ("Name", json!("OWNER"), "exists already"),
+        ("Name", json!(null), "Name"),
+        ("Name", json!("Cost center"), "Name"),
+        ("Name", json!("x'); DROP TABLE metadata_fields; --"), "Name"),
+        ("Name", json!("Thumbprint"), "Name"),
+        ("Description", json!(""), "Description"),
+        ("DataType", json!(9), "DataType"),
+        ("DataType", json!({"Type": 1}), "DataType"),
+        ("Validation", json!("(((a{1000}){1000}){1000}){1000}"), "Validation"),
+        ("Validation", json!("(?=a)"), "Validation"),
+        ("Hint", json!("x".repeat(129)), "Hint"),
+        ("DisplayOrder", json!("last"), "DisplayOrder"),
+    ] {
+        let body = with(member, value);
         assert!(admin.post(FIELDS, &body).await.refused(400).contains(word), "{body}");
     }
-    assert!(admin.put(FIELDS, &field(&|_| {})).await.refused(400).contains("Id"));
-    admin.put(FIELDS, &field(&|body| body["Id"] = json!(99_999))).await.refused(404);
+    assert!(admin.put(FIELDS, &owner).await.refused(400).contains("Id"));
+    admin.put(FIELDS, &with("Id", json!(99_999))).await.refused(404);
     admin.get(&format!("{FIELDS}/Nobody")).await.refused(404);
     admin.get(&format!("{FIELDS}/99999/InUse")).await.refused(404);
 
     // Its type stays while a certificate has a value, and so does its name while a collection asks for it.
     let certificate = enroll(admin, &["www.example.test"]).await;
     admin.put("/Certificates/Metadata", &json!({"Id": certificate, "Metadata": {"Owner": "web"}})).await.ok();
-    let typed = field(&|body| {
-        body["Id"] = json!(id);
-        body["DataType"] = json!(2);
-    });
+    let mut typed = with("Id", json!(id));
+    typed["DataType"] = json!(2);
     assert!(admin.put(FIELDS, &typed).await.refused(400).contains("1 certificate"));
     let collection = json!({"Name": "Web", "Query": "owner -eq \"web\""});
     admin.post("/CertificateCollections", &collection).await.ok();
-    let renamed = field(&|body| {
-        body["Id"] = json!(id);
-        body["Name"] = json!("Team");
-    });
+    let mut renamed = with("Id", json!(id));
+    renamed["Name"] = json!("Team");
     assert!(admin.put(FIELDS, &renamed).await.refused(400).contains("collection 'Web'"));
     assert!(
         admin.delete(&format!("{FIELDS}/{id}?force=true")).await.refused(400).contains("collection 'Web'")

@@ -76,18 +76,20 @@ async fn waiting_requests(admin: &Client) -> (Vec<Value>, String) {
     (requests, instance)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_example_works_as_it_stands() {
-    let server = TestServer::start().await;
+/// What the words in double braces stand for, in examples and in the paths of [`addressed`].
+pub(crate) type Words = Vec<(&'static str, String)>;
+
+/// Makes what examples speak of.
+pub(crate) async fn words(server: &TestServer) -> Words {
     let admin = &server.admin;
     let certificate = enroll(admin, &["www.example.test"]).await;
     let role = json!({"Name": "Readers", "Description": "", "Permissions": ["/agents/management/read/"]});
-    admin.post("/Security/Roles", &role).await.ok();
-    let agent = RawAgent::enroll(&server, "web1.example.test").await;
-    let other = RawAgent::enroll(&server, "web2.example.test").await;
-    let store = agent.store(&server, 2, "/etc/tls/site.pem").await;
+    let role = admin.post("/Security/Roles", &role).await.ok()["Id"].clone();
+    let agent = RawAgent::enroll(server, "web1.example.test").await;
+    let other = RawAgent::enroll(server, "web2.example.test").await;
+    let store = agent.store(server, 2, "/etc/tls/site.pem").await;
     let able = ["CertStores.PEM.Management", "CertStores.PEM.Reenrollment", "CertStores.PEM.Discovery"];
-    let able = RawAgent::enroll_with(&server, "web3.example.test", &able).await;
+    let able = RawAgent::enroll_with(server, "web3.example.test", &able).await;
     let made = async |path: &str, body: Value| admin.post(path, &body).await.ok();
     let login = json!({"Name": "iis0.example.test", "ServerType": 105, "UseSSL": true,
         "Username": {"SecretValue": "deployer"}, "Password": {"SecretValue": "a-password"}});
@@ -96,12 +98,6 @@ async fn every_example_works_as_it_stands() {
     let store_type = json!({"Name": "A type", "ShortName": "TYPE"});
     let store_type = made("/CertificateStoreTypes", store_type).await["StoreType"].to_string();
     admin.post("/CertificateStores/Certificates/Add", &addition(certificate, &[&store])).await.ok();
-    let other_certificate = enroll(admin, &["www.example.test"]).await;
-    let template = super::enrollment::template_id(admin, "TLSServer").await;
-    let (requests, instance) = waiting_requests(admin).await;
-    let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
-    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-    let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     let custom = json!({"JobTypeName": "RestartService", "JobTypeFields": [{"Name": "Name", "Type": 1}]});
     let custom = admin.post("/JobTypes/Custom", &custom).await.ok();
     sqlx::query(
@@ -113,34 +109,17 @@ async fn every_example_works_as_it_stands() {
     .unwrap();
     let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
     let blueprint = made(&blueprint, Value::Null).await["AgentBlueprintId"].clone();
-    let applied = format!("?templateId={}", blueprint.as_str().unwrap());
     let spare = enroll(admin, &["spare.example.test"]).await;
     let file = admin.get(&format!("/Certificates/{certificate}")).await.ok()["ContentBytes"].clone();
-    let collection = json!({"Name": "Web", "Query": ""});
-    let collection = admin.post("/CertificateCollections", &collection).await.ok()["Id"].to_string();
     let field = async |name: &str| {
         let body = json!({"Name": name, "Description": "for an example", "DataType": 1});
         admin.post("/MetadataFields", &body).await.ok()["Id"].to_string()
     };
     let (field, spare_field) = (field("Owner").await, field("Spare").await);
-    // Whose id stands in the path of an operation.
-    let places = [
-        ("/Certificates/{id}", certificate.to_string()),
-        ("/CertificateCollections/{id}", collection.clone()),
-        ("/Workflow/Instances/{id}", instance),
-    ];
-    let words = [
-        ("{{other_certificate}}", other_certificate.to_string()),
-        ("{{template}}", template.to_string()),
-        ("{{request}}", requests[0].to_string()),
-        ("{{other_request}}", requests[1].to_string()),
-        ("{{authority}}", authorities[0]["Id"].to_string()),
-        ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
-        ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
-        ("{{csr}}", csr),
+    let mut words = vec![
+        ("{{role}}", role.to_string()),
         ("{{spare_certificate}}", spare.to_string()),
         ("{{certificate_file}}", file.as_str().unwrap().to_owned()),
-        ("{{collection}}", collection),
         ("{{metadata_field}}", "Owner".to_owned()),
         ("{{metadata_field_id}}", field),
         ("{{spare_metadata_field}}", spare_field),
@@ -149,17 +128,111 @@ async fn every_example_works_as_it_stands() {
         ("{{agent}}", agent.id.clone()),
         ("{{other_agent}}", other.id.clone()),
         ("{{store}}", store),
-        ("{{other_store}}", agent.store(&server, 2, "/etc/tls/other.pem").await),
-        ("{{password_store}}", agent.store(&server, 102, "/etc/tls/site.p12").await),
-        ("{{able_store}}", able.store(&server, 2, "/etc/tls/able.pem").await),
+        ("{{other_store}}", agent.store(server, 2, "/etc/tls/other.pem").await),
+        ("{{password_store}}", agent.store(server, 102, "/etc/tls/site.p12").await),
+        ("{{able_store}}", able.store(server, 2, "/etc/tls/able.pem").await),
         ("{{able_agent}}", able.id.clone()),
         ("{{container}}", container),
         ("{{store_type}}", store_type),
         ("{{server}}", server_entry),
         ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
         ("{{custom_type_name}}", "RestartService".to_owned()),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
+    words.extend(words_of_enrollment(admin).await);
+    words.extend(words_of_callers(admin, certificate).await);
+    words
+}
+
+/// What examples about enrollment speak of.
+async fn words_of_enrollment(admin: &Client) -> Words {
+    let other_certificate = enroll(admin, &["www.example.test"]).await;
+    let template = super::enrollment::template_id(admin, "TLSServer").await;
+    let (requests, instance) = waiting_requests(admin).await;
+    let authorities = admin.query("/CertificateAuthority", "LogicalName -contains \"Issuing\"").await.ok();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
+    vec![
+        ("{{instance}}", instance),
+        ("{{other_certificate}}", other_certificate.to_string()),
+        ("{{template}}", template.to_string()),
+        ("{{request}}", requests[0].to_string()),
+        ("{{other_request}}", requests[1].to_string()),
+        ("{{authority}}", authorities[0]["Id"].to_string()),
+        ("{{authority_name}}", authorities[0]["LogicalName"].as_str().unwrap().to_owned()),
+        ("{{tenant}}", authorities[0]["ConfigurationTenant"].as_str().unwrap().to_owned()),
+        ("{{csr}}", csr),
+    ]
+}
+
+/// What examples about callers and what they may see speak of.
+async fn words_of_callers(admin: &Client, certificate: i64) -> Words {
+    let made = async |path: &str, body: Value| admin.post(path, &body).await.ok();
+    let claim =
+        json!({"ClaimType": "User", "ClaimValue": "CORP\\standby", "ProviderAuthenticationScheme": "Local"});
+    let claim = made("/Security/Claims", claim).await["Id"].to_string();
+    let set =
+        made("/PermissionSets", json!({"Name": "Agents", "Permissions": ["/agents/"]})).await["Id"].clone();
+    let collection = json!({"Name": "Every certificate", "Query": ""});
+    let collection = made("/CertificateCollections", collection).await["Id"].to_string();
+    let providers = admin.get("/IdentityProviders").await.ok();
+    let thumbprint = admin.get(&format!("/Certificates/{certificate}")).await.ok()["Thumbprint"].clone();
+    let thumbprint = thumbprint.as_str().unwrap().to_owned();
+    vec![
+        ("{{thumbprint}}", thumbprint),
+        ("{{claim}}", claim),
+        ("{{permission_set}}", set.as_str().unwrap().to_owned()),
+        ("{{provider}}", providers[0]["Id"].as_str().unwrap().to_owned()),
+        ("{{collection}}", collection),
+    ]
+}
+
+/// The word that stands for a parameter below each path; the first that fits counts.
+const ADDRESSES: &[(&str, &str, &str)] = &[
+    (
+        "/Certificates/Metadata/Compare",
+        "Compare",
+        "Compare?certificateId={{certificate}}&metadataFieldName=Owner&value=web",
+    ),
+    ("/Security/Roles/", "{id}", "{{role}}"),
+    ("/Security/Containers/", "{id}", "{{container}}"),
+    ("/Security/Claims/", "{id}", "{{claim}}"),
+    ("/Security/Identities/", "{id}", "{{claim}}"),
+    ("/PermissionSets/", "{id}", "{{permission_set}}"),
+    ("/IdentityProviders/", "{id}", "{{provider}}"),
+    ("/Workflow/Instances/", "{id}", "{{instance}}"),
+    ("/Enrollment/AvailableRenewal/Id/", "{id}", "{{certificate}}"),
+    ("/Enrollment/AvailableRenewal/Thumbprint/", "{thumbprint}", "{{thumbprint}}"),
+    ("/Certificates/", "{id}", "{{certificate}}"),
+    ("/CertificateCollections/", "{id}", "{{collection}}"),
+    ("/CertificateStoreContainers/", "{id}", "{{container}}"),
+    ("/Applications/", "{id}", "{{container}}"),
+    ("/CertificateStores/Server/", "{id}", "{{server}}"),
+    ("/CertificateStores/", "{id}", "{{store}}"),
+    ("/CertificateStoreTypes/Name/", "{name}", "PEM"),
+    ("/CertificateStoreTypes/", "{id}", "{{store_type}}"),
+    ("/AgentBluePrint/ApplyBlueprint", "ApplyBlueprint", "ApplyBlueprint?templateId={{blueprint}}"),
+];
+
+/// A path with a word for its parameter, where one is known.
+pub(crate) fn addressed(path: &str) -> String {
+    match ADDRESSES.iter().find(|(start, _, _)| path.starts_with(start)) {
+        Some((_, parameter, word)) => path.replace(parameter, word),
+        None => path.to_owned(),
+    }
+}
+
+/// A text with its words replaced.
+pub(crate) fn spoken(text: &str, words: &Words) -> String {
+    words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_works_as_it_stands() {
+    let server = TestServer::start().await;
+    let admin = &server.admin;
+    let words = words(&server).await;
     // What is revoked, deleted or shut out by an example comes last.
     let mut routes = routes();
     routes.sort_by_key(|route| {
@@ -169,17 +242,13 @@ async fn every_example_works_as_it_stands() {
     let mut sent = 0;
     for route in routes {
         let Some(example) = route.example else { continue };
-        let body = words.iter().fold(example.to_owned(), |text, (word, value)| text.replace(word, value));
+        let body = spoken(example, &words);
         assert!(!body.contains("{{"), "{}: this test does not know a word of {example}", route.path);
         let body: Value =
             serde_json::from_str(&body).unwrap_or_else(|error| panic!("{}: {error}", route.path));
         let method: Method = route.method.parse().unwrap();
-        let path = places
-            .iter()
-            .fold(route.path.to_owned(), |path, (place, id)| path.replace(place, &place.replace("{id}", id)));
-        assert!(!path.contains('{'), "{path}: this test does not know whose id that is");
-        let query = if path.ends_with("/ApplyBlueprint") { &applied } else { "" };
-        let answer = admin.send(admin.request(method, &format!("{path}{query}")).json(&body)).await;
+        let path = spoken(&addressed(route.path), &words);
+        let answer = admin.send(admin.request(method, &path).json(&body)).await;
         assert!(answer.status.is_success(), "{} {}: {}", route.method, route.path, answer.text);
         sent += 1;
     }

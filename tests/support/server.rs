@@ -14,6 +14,24 @@ use crate::agent::RawAgent;
 use crate::client::Client;
 use crate::postgres;
 
+/// A server that is built, not yet serving, in a directory and with some keys set; or why it would not start.
+///
+/// # Errors
+/// What [`Application::build`] says.
+pub async fn build(
+    directory: &std::path::Path,
+    settings: &[(&'static str, String)],
+) -> Result<Application, sealift_server::startup::Error> {
+    let mut options: BTreeMap<&str, String> = BTreeMap::from([
+        ("data_dir", directory.join("data").display().to_string()),
+        ("listen", "127.0.0.1:0".to_owned()),
+        ("workers", "1".to_owned()),
+    ]);
+    options.extend(settings.iter().map(|(key, value)| (*key, value.clone())));
+    let configuration = Configuration::load(None, std::iter::empty(), &options).expect("a configuration");
+    Application::build(configuration, Clock::system()).await
+}
+
 /// A running server. Stop it with [`TestServer::stop`]; dropped, it ends with the test's runtime.
 pub struct TestServer {
     /// Where it is.

@@ -7,6 +7,7 @@ mod deploy;
 mod enroll;
 mod jobs;
 mod login;
+mod requests;
 mod roles;
 mod status;
 mod stores;
@@ -52,6 +53,9 @@ enum Call {
     /// Look at certificates
     #[command(subcommand)]
     Certificates(certificates::Certificates),
+    /// Approve and deny enrollment requests
+    #[command(subcommand)]
+    Requests(requests::Requests),
     /// Work with certificate stores
     #[command(subcommand)]
     Stores(stores::Stores),
@@ -98,6 +102,7 @@ impl Call {
             Self::Enroll(enroll) => enroll.run(client, output).await,
             Self::Deploy(deploy) => deploy.run(client, output).await,
             Self::Certificates(certificates) => certificates.run(client, output).await,
+            Self::Requests(requests) => requests.run(client, output).await,
             Self::Stores(stores) => stores.run(client, output).await,
             Self::Jobs(jobs) => jobs.run(client, output).await,
             Self::Agents(agents) => agents.run(client, output).await,

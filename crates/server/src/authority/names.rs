@@ -189,7 +189,7 @@ fn other(text: &str) -> Result<SubjectAlternativeName, String> {
         return fits.then(|| alternative_name::other_name_of_text(oid, text)).ok_or_else(refused);
     }
     let is_element = value.len() > 4 && value.to_ascii_uppercase().starts_with("A0");
-    let is_hexadecimal = value.len() % 2 == 0 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hexadecimal = value.len().is_multiple_of(2) && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     match is_element && is_hexadecimal && value.len() <= 2 * MAX_TEXT {
         true => Ok(named(OTHER, format!("{oid}:{}", value.to_ascii_uppercase()))),
         false => Err(refused()),

@@ -74,7 +74,7 @@ fn answered(
         alt_signing_algorithm: None,
         has_alt_private_key: false,
         requester_id: None,
-        cert_request_id: None,
+        cert_request_id: row.request_id,
         key_usage: parsed.key_usage().into(),
         signing_algorithm: row.signing_algorithm,
         revocation_eff_date: row.revoked_at.map(Into::into),

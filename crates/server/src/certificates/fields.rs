@@ -57,7 +57,7 @@ pub(super) const CERTIFICATES: &[Field] = &[
     },
     time("RevocationEffDate", "c.revoked_at"),
     number("RevocationReason", "c.revoke_reason"),
-    number("CertRequestId", "NULL::bigint"),
+    number("CertRequestId", "(SELECT r.id FROM enrollment_requests r WHERE r.certificate_id = c.id)"),
     text("OwnerRoleName", "(SELECT r.name FROM roles r WHERE r.id = c.owner_role_id)"),
     number("OwnerRoleId", "c.owner_role_id"),
     text("RevocationComment", "c.revoke_comment"),

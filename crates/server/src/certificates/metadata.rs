@@ -20,6 +20,9 @@ use crate::security::{Principal, audit, permission};
 /// Most certificates whose metadata one call changes.
 const MAX_CERTIFICATES: usize = 10_000;
 
+/// A field that every enrollment must tell (operator contract, 3.5).
+const REQUIRED: i16 = 1;
+
 /// What becomes of metadata: field to text.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Changes {
@@ -56,6 +59,39 @@ pub(super) async fn admit(db: &mut PgConnection, given: BTreeMap<String, Value>)
     decide(&fields, given.into_iter().map(|(name, value)| (name, value, true)), |name| {
         format!("Metadata.{}", shortened(name))
     })
+}
+
+/// The metadata of a certificate that is about to be made: checked values under the fields' own names, and the defaults
+/// of required fields that are left out.
+///
+/// # Errors
+/// [`Error::InvalidPart`] that names the field, also for a required one without a value.
+pub(crate) async fn metadata_of_new(
+    db: &mut PgConnection,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Error> {
+    complete(&metadata::all(db).await?, given)
+}
+
+fn complete(
+    fields: &[FieldRow],
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let member = |name: &str| format!("Metadata.{}", shortened(name));
+    let values = given.iter().map(|(name, text)| (name.clone(), Value::String(text.clone()), true));
+    let mut metadata = decide(fields, values, member)?.replaced;
+    for field in fields.iter().filter(|field| field.enrollment == REQUIRED) {
+        if metadata.contains_key(&field.name) {
+            continue;
+        }
+        let default = field.default_value.clone().map(Value::String);
+        let Some(default) = default.and_then(|default| checked(field, &default).ok().flatten()) else {
+            let reason = "this metadata field is required".to_owned();
+            return Err(Error::InvalidPart { member: member(&field.name), reason });
+        };
+        metadata.insert(field.name.clone(), default);
+    }
+    Ok(metadata)
 }
 
 /// Sorts checked values into what is set and what is taken away.
@@ -240,6 +276,31 @@ mod tests {
         let given =
             given.iter().map(|(name, value, overwrite)| ((*name).to_owned(), value.clone(), *overwrite));
         decide(&fields(), given, |name| format!("Metadata.{name}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_new_certificate_has_what_is_required() {
+        let field = |name: &str, enrollment, default: Option<&str>| FieldRow {
+            id: i64::from(enrollment) + 10 * i64::from(default.is_some()),
+            name: name.to_owned(),
+            data_type: 1,
+            enrollment,
+            default_value: default.map(str::to_owned),
+            allow_api: true,
+            ..FieldRow::default()
+        };
+        let fields =
+            [field("Owner", REQUIRED, None), field("Zone", REQUIRED, Some("inside")), field("Note", 0, None)];
+        let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let read = |given: &[(&str, &str)]| complete(&fields, &pairs(given));
+        assert_eq!(read(&[("owner", "web")]).unwrap(), pairs(&[("Owner", "web"), ("Zone", "inside")]));
+        for (given, member) in
+            [(&[][..], "Metadata.Owner: "), (&[("Owner", "a"), ("Color", "b")], "Metadata.Color: ")]
+        {
+            assert!(read(given).unwrap_err().to_string().starts_with(member), "{member}");
+        }
     }
 
     #[test]

@@ -51,3 +51,12 @@ pub(super) async fn change(
     let line = audit::Line::new(caller, audit::Operation::Updated, "Certificate", id, message);
     Ok(audit::record(db, &[line], now).await?)
 }
+
+/// Makes a role the owner of a certificate that was issued just now. Whether there is such a role was looked up.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(crate) async fn assign_owner(db: &mut PgConnection, id: i64, role_id: i64) -> Result<(), Error> {
+    changes::set_owner(db, id, role_id).await?;
+    Ok(())
+}

@@ -14,6 +14,7 @@ use super::format::CsrFormat;
 use super::{packing, pfx};
 use crate::authority::template::{EnrollmentKind, Wish};
 use crate::authority::{Authority, names};
+use crate::certificates;
 use crate::floor::Floor;
 use crate::security::{Principal, permission};
 
@@ -38,10 +39,11 @@ pub(super) async fn enroll(
 ) -> Result<Enrolled, Error> {
     caller.require(permission::ENROLL_CSR)?;
     // Verifying the request's signature takes up to a millisecond.
-    let draft = tokio::task::spawn_blocking(move || draft::read_csr(request)).await??;
+    let mut draft = tokio::task::spawn_blocking(move || draft::read_csr(request)).await??;
     authority.require_enrolling(draft.wishes.authority.as_deref())?;
     let mut db = floor.database.main.acquire().await?;
     let template = filing::template(&mut db, &draft.wishes).await?;
+    draft.wishes.metadata = certificates::metadata_of_new(&mut db, &draft.wishes.metadata).await?;
     let admitted = template.admit(Wish {
         roles: Some(caller.roles()),
         kind: EnrollmentKind::Csr,

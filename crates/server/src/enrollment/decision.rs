@@ -230,9 +230,15 @@ async fn order(db: &mut PgConnection, floor: &Floor, row: &RequestRow) -> Result
         csr: None,
         metadata,
         fields: BTreeMap::new(),
-        owner_role_id: row.owner_role_id,
+        owner_role_id: still_there(db, row.owner_role_id).await?,
         renewal_of: None,
     })
+}
+
+/// A role may be deleted while a request waits; the certificate has no owner then.
+async fn still_there(db: &mut PgConnection, role: Option<i64>) -> Result<Option<i64>, Error> {
+    let ids: Vec<i64> = role.into_iter().collect();
+    Ok(queries::roles(db, &ids, &[]).await?.pop().map(|role| role.id))
 }
 
 fn names(row: &RequestRow) -> Result<Vec<SubjectAlternativeName>, Error> {

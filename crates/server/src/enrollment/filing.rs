@@ -182,6 +182,9 @@ pub(super) async fn record(
     if let Some(key) = &order.key {
         certificates::store_key(db, &floor.sealing, id, key, now).await?;
     }
+    if let Some(role) = order.owner_role_id {
+        certificates::assign_owner(db, id, role).await?;
+    }
     Ok(Recorded { certificate: issued.certificate, id, authority_id: issued.authority_id })
 }
 

@@ -81,11 +81,12 @@ pub(super) async fn enroll(
     now: DateTime<Utc>,
 ) -> Result<Enrolled, Error> {
     caller.require(permission::ENROLL_PFX)?;
-    let draft = draft::read(call.request)?;
+    let mut draft = draft::read(call.request)?;
     authority.require_enrolling(draft.wishes.authority.as_deref())?;
     let (prepared, targets) = {
         let mut db = floor.database.main.acquire().await?;
         let prepared = prepare(&mut db, caller, &draft, now).await?;
+        draft.wishes.metadata = certificates::metadata_of_new(&mut db, &draft.wishes.metadata).await?;
         let targets = match &call.direct {
             Some(direct) => places(&mut db, floor, caller, &draft, direct).await?,
             None => Vec::new(),

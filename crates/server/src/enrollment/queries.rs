@@ -65,6 +65,7 @@ pub(super) struct PredecessorRow {
     pub(super) template_id: Option<i64>,
     pub(super) has_key: bool,
     pub(super) metadata: Value,
+    pub(super) owner_role_id: Option<i64>,
 }
 
 /// An entry of a store that holds a certificate.
@@ -245,7 +246,7 @@ pub(super) async fn predecessor(
     sqlx::query_as!(
         PredecessorRow,
         r#"-- name: predecessor
-        SELECT c.id, c.content, c.state, c.template_id, c.metadata,
+        SELECT c.id, c.content, c.state, c.template_id, c.metadata, c.owner_role_id,
             EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS "has_key!"
         FROM certificates c
         WHERE CASE WHEN $1::bigint IS NULL THEN c.thumbprint = $2 ELSE c.id = $1 END

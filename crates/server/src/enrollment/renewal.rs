@@ -248,7 +248,7 @@ async fn order(
         csr: None,
         metadata,
         fields: BTreeMap::new(),
-        owner_role_id: None,
+        owner_role_id: row.owner_role_id,
         renewal_of: Some(row.id),
     })
 }
@@ -292,6 +292,7 @@ mod tests {
             template_id: Some(1),
             has_key,
             metadata: serde_json::json!({}),
+            owner_role_id: None,
         };
         let own = template::tests::template();
         let seeded = own.clone().without_one_click();

@@ -146,6 +146,7 @@ impl ResponseError for Failure {
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Basic realm=\"Sealift\", charset=\"UTF-8\""));
+            response.append_header(("WWW-Authenticate", "Bearer realm=\"Sealift\""));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("Retry-After", "5"));

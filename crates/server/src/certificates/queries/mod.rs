@@ -48,6 +48,7 @@ pub(super) struct CertificateRow {
     pub(super) owner_role_id: Option<i64>,
     pub(super) owner_role_name: Option<String>,
     pub(super) has_key: bool,
+    pub(super) request_id: Option<i64>,
 }
 
 /// A place where a certificate was found.
@@ -213,7 +214,8 @@ pub(super) async fn certificate(db: &mut PgConnection, id: i64) -> sqlx::Result<
             c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment,
             c.metadata AS "metadata: Json<BTreeMap<String, String>>", c.owner_role_id,
             (SELECT r.name FROM roles r WHERE r.id = c.owner_role_id) AS "owner_role_name?",
-            EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS "has_key!"
+            EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS "has_key!",
+            (SELECT r.id FROM enrollment_requests r WHERE r.certificate_id = c.id) AS request_id
         FROM certificates c
         WHERE c.id = $1"#,
         id
@@ -290,7 +292,8 @@ const COLUMNS: &str = "c.id, c.thumbprint, c.serial_number, c.issued_dn, c.issue
     c.not_after, c.key_type, c.key_bits, c.signing_algorithm, c.content, c.imported_at, c.authority_id, c.template_id,
     t.display_name AS template_name, c.requester, c.state, c.revoked_at, c.revoke_reason, c.revoke_comment, c.metadata,
     c.owner_role_id, (SELECT r.name FROM roles r WHERE r.id = c.owner_role_id) AS owner_role_name,
-    EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS has_key";
+    EXISTS (SELECT 1 FROM certificate_keys k WHERE k.certificate_id = c.id) AS has_key,
+    (SELECT r.id FROM enrollment_requests r WHERE r.certificate_id = c.id) AS request_id";
 
 /// One page of certificates, and how many match.
 pub(super) async fn certificates(
@@ -321,7 +324,9 @@ pub(super) async fn certificates(
         key,
         narrow,
     };
-    Ok(listing.page(db, list, &search.asker).await?)
+    let mut list = list.clone();
+    list.filter = search.filter.map(str::to_owned);
+    Ok(listing.page(db, &list, &search.asker).await?)
 }
 
 /// How many match. It may have to look at every certificate: for sweeps.

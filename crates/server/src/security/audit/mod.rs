@@ -115,10 +115,11 @@ pub(super) struct Kept {
 
 /// Kinds of thing with their numbers. Those up to 2008 are the contract's; it names no higher ones, so these are
 /// ours. What is not here counts as 2002, an application of the API.
-const CATEGORIES: [(&str, i32); 12] = [
+const CATEGORIES: [(&str, i32); 13] = [
     ("Certificate", 2001),
-    ("CertificateTemplate", 2003),
+    ("Template", 2003),
     ("CertificateCollection", 2004),
+    ("TemplateSettings", 2007),
     ("User", 2010),
     ("ApiToken", 2010),
     ("Claim", 2010),
@@ -126,7 +127,7 @@ const CATEGORIES: [(&str, i32); 12] = [
     ("PermissionSet", 2011),
     ("AuthorizationFailure", 2012),
     ("CertificateStore", 2022),
-    ("CertificateStoreContainer", 2023),
+    ("Container", 2023),
     ("Agent", 2024),
 ];
 
@@ -137,10 +138,10 @@ fn category(entity_type: &str) -> i32 {
 
 /// The same in SQL, for filters.
 pub(super) const CATEGORY_SQL: &str = "(CASE entity_type WHEN 'Certificate' THEN 2001 \
-    WHEN 'CertificateTemplate' THEN 2003 WHEN 'CertificateCollection' THEN 2004 WHEN 'User' THEN 2010 \
+    WHEN 'Template' THEN 2003 WHEN 'CertificateCollection' THEN 2004 WHEN 'TemplateSettings' THEN 2007 WHEN 'User' THEN 2010 \
     WHEN 'ApiToken' THEN 2010 WHEN 'Claim' THEN 2010 WHEN 'Role' THEN 2011 WHEN 'PermissionSet' THEN 2011 \
     WHEN 'AuthorizationFailure' THEN 2012 WHEN 'CertificateStore' THEN 2022 \
-    WHEN 'CertificateStoreContainer' THEN 2023 WHEN 'Agent' THEN 2024 ELSE 2002 END)";
+    WHEN 'Container' THEN 2023 WHEN 'Agent' THEN 2024 ELSE 2002 END)";
 
 fn printable(text: &str, length: usize) -> String {
     text.chars().take(length).map(|c| if c.is_control() { ' ' } else { c }).collect()

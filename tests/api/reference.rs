@@ -215,6 +215,7 @@ const ADDRESSES: &[(&str, &str, &str)] = &[
     ("/CertificateStores/", "{id}", "{{store}}"),
     ("/CertificateStoreTypes/Name/", "{name}", "PEM"),
     ("/CertificateStoreTypes/", "{id}", "{{store_type}}"),
+    ("/AgentBluePrint/ApplyBlueprint", "ApplyBlueprint", "ApplyBlueprint?templateId={{blueprint}}"),
 ];
 
 /// A path with a word for its parameter, where one is known.

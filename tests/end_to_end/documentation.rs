@@ -154,6 +154,14 @@ fn links_lead_somewhere() {
     }
 }
 
+/// A type of custom jobs, and a blueprint.
+async fn custom_type_and_blueprint(admin: &Client, agent: &RawAgent) -> (Value, Value) {
+    let custom = admin.post("/JobTypes/Custom", &json!({"JobTypeName": "Restart"})).await.ok();
+    let path = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
+    let blueprint = admin.post(&path, &Value::Null).await.ok();
+    (custom["Id"].clone(), blueprint["AgentBlueprintId"].clone())
+}
+
 /// What no other test asks for, so that nothing is listed that was never called.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_is_listed_answers() {
@@ -183,9 +191,7 @@ async fn every_operation_that_is_listed_answers() {
     .clone();
     agent.lease(0).await;
     let attempt = admin.get("/OrchestratorJobs/JobHistory").await.ok()[0]["JobHistoryId"].clone();
-    let custom = admin.post("/JobTypes/Custom", &json!({"JobTypeName": "Restart"})).await.ok()["Id"].clone();
-    let blueprint = format!("/AgentBluePrint/GenerateBluePrint?agentId={}&name=Web", agent.id);
-    let blueprint = admin.post(&blueprint, &Value::Null).await.ok()["AgentBlueprintId"].clone();
+    let (custom, blueprint) = custom_type_and_blueprint(admin, &agent).await;
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let id_of = |path: &str| match path.split('/').nth(1).unwrap() {
         "Agents" => agent.id.clone(),

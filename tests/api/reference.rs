@@ -137,6 +137,7 @@ pub(crate) async fn words(server: &TestServer) -> Words {
         ("{{server}}", server_entry),
         ("{{custom_type}}", custom["Id"].as_str().unwrap().to_owned()),
         ("{{custom_type_name}}", "RestartService".to_owned()),
+        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{alias}}", "A".repeat(40)),
     ];
     words.extend(words_of_enrollment(admin).await);
@@ -154,7 +155,6 @@ async fn words_of_enrollment(admin: &Client) -> Words {
     let csr = super::enrollment::csr(&key, "csr.example.test", &[]).replace('\n', "\\n");
     vec![
         ("{{instance}}", instance),
-        ("{{blueprint}}", blueprint.as_str().unwrap().to_owned()),
         ("{{other_certificate}}", other_certificate.to_string()),
         ("{{template}}", template.to_string()),
         ("{{request}}", requests[0].to_string()),

@@ -342,14 +342,14 @@ pub struct IdentityAccess {
     #[serde(rename = "SID")]
     pub sid: Option<String>,
     /// What it may do.
-    pub permissions: Vec<GrantedPermission>,
+    pub permissions: Vec<AccessPermission>,
 }
 
 /// One permission of an [`IdentityAccess`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase")]
-pub struct GrantedPermission {
+pub struct AccessPermission {
     /// Such as `Read`.
     pub name: String,
     /// The roles that give it.

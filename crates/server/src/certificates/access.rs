@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::certificates::{
-    CertificateRole, CertificateSecurity, GrantedPermission, IdentityAccess,
+    AccessPermission, CertificateRole, CertificateSecurity, IdentityAccess,
 };
 use sqlx::PgConnection;
 
@@ -69,7 +69,7 @@ pub(super) async fn callers(
             let gives = |role: &&String| granted.get(*role).is_some_and(|given| given.contains(name));
             let granted_by: Vec<String> = row.roles.iter().filter(gives).cloned().collect();
             let name = (*name).to_owned();
-            (!granted_by.is_empty()).then_some(GrantedPermission { name, granted_by })
+            (!granted_by.is_empty()).then_some(AccessPermission { name, granted_by })
         });
         IdentityAccess {
             id: row.id,

@@ -66,6 +66,20 @@ impl Shape {
     }
 }
 
+/// Names that two different schemas bear: the document could hold but one of them.
+#[cfg(test)]
+pub(crate) fn clashing_names(endpoints: &[Endpoint]) -> Vec<String> {
+    let mut known: BTreeMap<&String, &RefOr<Schema>> = BTreeMap::new();
+    let shapes = endpoints.iter().flat_map(|endpoint| endpoint.doc.body.iter().chain(&endpoint.doc.answer));
+    let mut clashing = Vec::new();
+    for (name, schema) in shapes.flat_map(|shape| &shape.needs) {
+        if known.insert(name, schema).is_some_and(|other| other != schema) {
+            clashing.push(name.clone());
+        }
+    }
+    clashing
+}
+
 /// The document of these operations; `base` is where they are served, `version` that of the product.
 pub(crate) fn document(endpoints: &[Endpoint], base: &str, version: &str) -> OpenApi {
     let mut schemas = BTreeMap::new();

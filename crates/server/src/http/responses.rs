@@ -1,5 +1,6 @@
 //! What an operation may answer, for the OpenAPI document: its success, and the refusals that can really happen.
 
+use actix_web::http::Method;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -66,7 +67,7 @@ fn refusals(endpoint: &Endpoint) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     let mut when = |holds: bool, status, meaning| found.extend(holds.then_some((status, meaning)));
     when(
-        guarded && takes_input,
+        guarded && (takes_input || endpoint.method != Method::GET),
         "400",
         "Bad input; nothing was changed. The message names the member and the reason.",
     );

@@ -216,3 +216,15 @@ fn scope(permission: &str) -> Option<&'static str> {
         Scope::Collection => "collection",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::openapi::clashing_names;
+
+    #[test]
+    fn no_two_types_on_the_wire_bear_one_name() {
+        let clashing = clashing_names(&endpoints());
+        assert!(clashing.is_empty(), "{clashing:?}");
+    }
+}

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
-use sealift_pki::{CertificateRequest, DistinguishedName, KeyAlgorithm, PrivateKey, SubjectAlternativeName};
+use sealift_pki::{KeyAlgorithm, PrivateKey};
 use serde_json::{Value, json};
 use support::client::{Answer, Client};
+pub(crate) use support::examples::{csr, template_id};
 use support::story::enroll;
 use support::{RawAgent, TestServer};
 
@@ -28,23 +29,10 @@ pub(crate) async fn enroll_as(
     client.send(request.header("x-keyfactor-api-version", version).json(body)).await
 }
 
-/// The id of a template by its short name.
-pub(crate) async fn template_id(client: &Client, name: &str) -> i64 {
-    let rows = client.query("/Templates", &format!("CommonName -eq \"{name}\"")).await.ok();
-    rows[0]["Id"].as_i64().expect("a template")
-}
-
 /// Defines the metadata field that these tests use.
 pub(crate) async fn define_owner(client: &Client) {
     let field = json!({"Name": "Owner", "Description": "who answers for it", "DataType": 1});
     client.post("/MetadataFields", &field).await.ok();
-}
-
-/// A request for a key, as PEM.
-pub(crate) fn csr(key: &PrivateKey, name: &str, names: &[&str]) -> String {
-    let subject = DistinguishedName::parse(&format!("CN={name},O=Example")).unwrap();
-    let names: Vec<_> = names.iter().map(|name| SubjectAlternativeName::Dns((*name).to_owned())).collect();
-    CertificateRequest::create(key, &subject, &names).unwrap().to_pem()
 }
 
 fn blob(answer: &Value) -> Vec<u8> {

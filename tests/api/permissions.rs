@@ -11,7 +11,7 @@ use support::client::{Answer, Credentials};
 use support::story::{addition, enroll};
 use support::{Client, RawAgent, TestServer};
 
-use crate::reference::{Words, addressed, spoken, words};
+use support::examples::{Words, addressed, spoken, words};
 
 /// Routes that any caller with credentials may call, with what a caller without permissions is answered: they tell a
 /// caller of itself or of nothing that is private, or judge by themselves.

@@ -15,13 +15,20 @@ async fn tells(environment: &'static str, file: &'static str) {
         Machine::install(&server.admin, &server.ready.agent_url, &server.ready.ca_file, MACHINE, "").await;
     let _agent = machine.start();
     machine.agent_id(&server.admin).await;
-    let credentials: Value =
-        serde_json::from_str(&std::fs::read_to_string(&server.ready.credentials_file).unwrap()).unwrap();
+    // These clients can read store types of a server that is told to send numbers.
+    let numeric = TestServer::start_with(&[("numeric_store_types", "true")]).await;
+    let credentials = |server: &TestServer| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(&server.ready.credentials_file).unwrap()).unwrap()
+    };
+    let (credentials, numeric_credentials) = (credentials(&server), credentials(&numeric));
     let settings = [
         ("SEALIFT_URL", format!("{}/KeyfactorAPI", server.ready.base_url)),
         ("SEALIFT_CA_FILE", server.ready.ca_file.display().to_string()),
         ("SEALIFT_USERNAME", credentials["Username"].as_str().unwrap().to_owned()),
         ("SEALIFT_PASSWORD", credentials["Password"].as_str().unwrap().to_owned()),
+        ("SEALIFT_NUMERIC_URL", format!("{}/KeyfactorAPI", numeric.ready.base_url)),
+        ("SEALIFT_NUMERIC_CA_FILE", numeric.ready.ca_file.display().to_string()),
+        ("SEALIFT_NUMERIC_PASSWORD", numeric_credentials["Password"].as_str().unwrap().to_owned()),
         ("SEALIFT_MACHINE", MACHINE.to_owned()),
         ("SEALIFT_STORES", machine.path("stores").display().to_string()),
         ("SEALIFT_STORE_PASSWORD", STORE_PASSWORD.to_owned()),
@@ -33,6 +40,7 @@ async fn tells(environment: &'static str, file: &'static str) {
     let text = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
     println!("{text}");
     assert!(told.status.success(), "{file} failed:\n{text}\nagent:\n{}", machine.log());
+    numeric.stop().await;
     server.stop().await;
 }
 

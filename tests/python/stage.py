@@ -21,6 +21,11 @@ MACHINE = os.environ["SEALIFT_MACHINE"]
 STORES = os.environ["SEALIFT_STORES"]
 STORE_PASSWORD = os.environ["SEALIFT_STORE_PASSWORD"]
 
+# Another server, which sends the enumerations of store types as numbers (`numeric_store_types`).
+NUMERIC_URL = os.environ["SEALIFT_NUMERIC_URL"]
+NUMERIC_CA_FILE = os.environ["SEALIFT_NUMERIC_CA_FILE"]
+NUMERIC_PASSWORD = os.environ["SEALIFT_NUMERIC_PASSWORD"]
+
 # The store type PKCS12.
 PKCS12 = 102
 
@@ -42,14 +47,6 @@ def eventually(what, look):
         if time.monotonic() > deadline:
             raise SystemExit(f"{what}: not within {PATIENCE} s")
         time.sleep(0.1)
-
-
-def served(endpoints, endpoint):
-    """Whether the server has this operation; says so when it does not."""
-    found = endpoint in endpoints
-    if not found:
-        step(f"  the server does not have {endpoint} yet")
-    return found
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod client;
+pub mod examples;
 pub mod machine;
 pub mod oidc;
 pub mod postgres;

@@ -384,7 +384,7 @@ mod tests {
             ("data_dir = 'relative'", "data_dir"),
             ("name = ''", "name"),
             ("proxy = 'socks5://p.example.test'", "proxy"),
-            ("[[stores]]\ntype = 'JKS'\npath = '/a'", "stores[0].type"),
+            ("[[stores]]\ntype = 'BCFKS'\npath = '/a'", "stores[0].type"),
             ("[[stores]]\ntype = 'PEM'", "stores[0]"),
             ("[[stores]]\ntype = 'PEM'\npath = '/a'\npath_prefix = '/b'", "stores[0]"),
             ("[[stores]]\ntype = 'PEM'\npath_prefix = '/'", "stores[0].path_prefix"),

@@ -56,7 +56,7 @@ pub struct EnrollPfx {
     pub owner_role_id: Option<i64>,
     /// The role that owns the certificate, by name.
     pub owner_role_name: Option<String>,
-    /// Version 2: deliver at once, as in [`Deploy`].
+    /// Version 2: deliver at once, as in [`super::Deploy`].
     pub stores: Vec<DeployStore>,
     /// Version 2, with a renewal: deliver to all stores that hold the certificate that is followed.
     pub install_into_existing_certificate_stores: bool,

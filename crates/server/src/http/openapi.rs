@@ -11,7 +11,8 @@ use utoipa::openapi::path::{
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{
-    Array, Components, ComponentsBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type,
+    AnyOfBuilder, Array, Components, ComponentsBuilder, KnownFormat, Object, ObjectBuilder, Schema,
+    SchemaFormat, Type,
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required};
@@ -40,6 +41,12 @@ impl Shape {
             RefOr::T(Schema::Object(object)) if !object.properties.is_empty() => {
                 needs.push((name.clone(), RefOr::T(Schema::Object(object))));
                 Self { schema: RefOr::Ref(Ref::from_schema_name(name)), needs }
+            }
+            // Two versions of an answer may fit at once, when what tells them apart is absent or empty.
+            RefOr::T(Schema::OneOf(versions)) => {
+                let any = AnyOfBuilder::new().description(versions.description.clone());
+                let any = versions.items.into_iter().fold(any, AnyOfBuilder::item);
+                Self { schema: RefOr::T(Schema::AnyOf(any.build())), needs }
             }
             schema => Self { schema, needs },
         }

@@ -115,6 +115,8 @@ CREATE TABLE audit_log (
 );
 COMMENT ON TABLE audit_log IS 'What callers did. Only appended to.';
 CREATE INDEX audit_log_at ON audit_log (at DESC, id DESC);
+-- The history of a certificate is what callers did with it.
+CREATE INDEX audit_log_certificate ON audit_log (entity_id, id) WHERE entity_type = 'Certificate';
 
 -- owner: security
 CREATE TABLE audit_key (

@@ -37,8 +37,6 @@ CREATE INDEX certificates_serial_number ON certificates (serial_number);
 CREATE INDEX certificates_owner ON certificates (owner_role_id) WHERE owner_role_id IS NOT NULL;
 CREATE INDEX certificates_metadata ON certificates USING gin (metadata); -- which certificates use a field
 CREATE INDEX certificates_authorities ON certificates USING hash (issued_dn) WHERE state = 6; -- issuers of chains, by name; a name may be too long for a tree
--- The history of a certificate is what callers did with it.
-CREATE INDEX audit_log_certificate ON audit_log (entity_id, id) WHERE entity_type = 'Certificate';
 
 -- owner: certificates
 CREATE TABLE certificate_keys (

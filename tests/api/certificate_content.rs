@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
-use sealift_pki::{Certificate, Limits, Pkcs12, PrivateKey, encrypted_key, pem};
+use sealift_pki::{Certificate, EntryKey, JavaKeystore, Limits, Pkcs12, PrivateKey, encrypted_key, pem};
 use serde_json::{Value, json};
 use support::client::Answer;
 use support::story::enroll;
@@ -140,6 +140,14 @@ async fn a_key_is_recovered_under_the_password_of_the_call() {
     let described = std::process::Command::new("openssl").arg("version").output().unwrap();
     assert!(described.status.success());
 
+    let answer = ask(admin, RECOVER, "JKS", &body).await;
+    assert_eq!(answer.headers["x-certificatefile"], "www.example.test.jks");
+    let store = JavaKeystore::decode(&bytes(&answer.ok(), "PFX"), PASSWORD).unwrap();
+    let entry = &store.entries[0];
+    assert_eq!((entry.alias.as_str(), entry.certificates.len()), ("www.example.test", 3));
+    assert_eq!(entry.certificates[0], leaf);
+    assert!(matches!(&entry.key, Some(EntryKey::Open(key)) if key.matches(&leaf)));
+
     // Without the header it is PEM, still in the member PFX.
     let text = admin.post(RECOVER, &json!({"Thumbprint": record["Thumbprint"], "Password": PASSWORD})).await;
     let text = String::from_utf8(bytes(&text.ok(), "PFX")).unwrap();
@@ -159,7 +167,7 @@ async fn a_missing_key_is_told_before_an_unknown_format() {
     let admin = &server.admin;
     let id = enroll(admin, &["www.example.test"]).await;
     let body = json!({"CertID": id, "Password": PASSWORD});
-    for format in ["STORE", "JKS", "DER"] {
+    for format in ["STORE", "ZIP", "DER"] {
         let answer = ask(admin, RECOVER, format, &body).await;
         answer.refused(400);
         assert_eq!(answer.body["ErrorCode"], "0xA0110008", "{format}");

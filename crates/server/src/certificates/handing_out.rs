@@ -94,7 +94,17 @@ pub(super) async fn recover(
         false => vec![certificate.clone()],
     };
     let legacy_encryption = request.use_legacy_encryption;
-    let parcel = Parcel { key, certificates, password, format, root_first, legacy_encryption };
+    let parcel = Parcel {
+        key,
+        certificates,
+        friendly_name: None,
+        password,
+        format,
+        root_first,
+        legacy_encryption,
+        subject_header: false,
+        created: now,
+    };
     let packed = tokio::task::spawn_blocking(move || parcel.pack()).await;
     let packed = packed.map_err(|error| Error::Unwritable(error.to_string()))??;
     let message = format!("the private key of certificate {id} was recovered");

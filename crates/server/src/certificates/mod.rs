@@ -38,6 +38,7 @@ pub(crate) use fields::filter_statement;
 pub(crate) use import::{ImportCall, ImportedCertificate, import, open as open_import};
 pub(crate) use metadata::metadata_of_new;
 pub(crate) use owner::assign_owner;
+pub(crate) use packing::{KeyFormat, Parcel, file_name, unfit_password, with_subject};
 pub(crate) use record::{NewCertificate, record, store_key};
 pub(crate) use routes::endpoints;
 pub(crate) use supply::{Bundle, CertificateFacts, bundles, facts, require_readable};

@@ -11,7 +11,7 @@ use super::draft::{self, CsrDraft};
 use super::error::Error;
 use super::filing::{self, Filed, Order};
 use super::format::CsrFormat;
-use super::{packing, pfx};
+use super::pfx;
 use crate::authority::template::{EnrollmentKind, Wish};
 use crate::authority::{Authority, names};
 use crate::certificates;
@@ -92,12 +92,12 @@ fn hand_out(
     let mut file_name = None;
     if let Some(recorded) = filed.issued {
         let text = |certificate: &sealift_pki::Certificate| match (format, draft.subject_header) {
-            (CsrFormat::Pem, true) => packing::with_subject(certificate),
+            (CsrFormat::Pem, true) => certificates::with_subject(certificate),
             (CsrFormat::Pem, false) => certificate.to_pem(),
             (CsrFormat::Der, _) => STANDARD.encode(certificate.der()),
         };
         let certificate = &recorded.certificate;
-        file_name = Some(packing::file_name(certificate, format.extension()));
+        file_name = Some(certificates::file_name(certificate, format.extension()));
         information.certificates =
             pfx::chain(authority, &recorded, draft.include_chain)?.iter().map(text).collect();
         information.serial_number = certificate.serial_number().to_string();

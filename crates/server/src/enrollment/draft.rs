@@ -15,12 +15,9 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::authority::names;
+use crate::certificates;
 use crate::http::problem::shortened;
 
-/// Fewest characters of a password.
-const MIN_PASSWORD: usize = 8;
-/// Most characters of a password.
-const MAX_PASSWORD: usize = 256;
 /// Most metadata fields of a certificate.
 const MAX_METADATA: usize = 100;
 /// Most characters of a metadata field's name (operator contract, 8.6).
@@ -181,25 +178,9 @@ fn private_key(text: &Secret, csr: &CertificateRequest) -> Result<PrivateKey, Er
 
 /// Refuses a password that a PKCS#12 file could not be opened with everywhere.
 pub(super) fn check_password(member: &str, password: &Secret) -> Result<(), Error> {
-    let text = password.expose();
-    let length = text.chars().count();
-    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
-        let reason = format!("expected {MIN_PASSWORD} to {MAX_PASSWORD} characters, found {length}");
-        return Err(Error::invalid(member, reason));
-    }
-    // The message tells the position and not the character.
-    let unfit = |letter: char| {
-        letter.is_control() || letter > '\u{fffd}' || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}')
-    };
-    match text.chars().position(unfit) {
+    match certificates::unfit_password(password) {
         None => Ok(()),
-        Some(position) => {
-            let position = position + 1;
-            let reason = format!(
-                "character {position} is not allowed; use printable characters of the Basic Multilingual Plane"
-            );
-            Err(Error::invalid(member, reason))
-        }
+        Some(reason) => Err(Error::invalid(member, reason)),
     }
 }
 

@@ -53,9 +53,6 @@ pub(crate) enum Error {
     /// A key could not be made or packed.
     #[error(transparent)]
     Pki(#[from] sealift_pki::Error),
-    /// An archive could not be written.
-    #[error("the archive could not be written: {0}")]
-    Archive(String),
     /// What the database holds is not what was put there.
     #[error("{0} in the database cannot be read")]
     Damaged(&'static str),
@@ -99,9 +96,7 @@ impl From<Error> for Failure {
             Error::NotFound(_) => refuse(StatusCode::NOT_FOUND, NOT_FOUND),
             Error::State(_) => refuse(StatusCode::BAD_REQUEST, STATE),
             Error::Busy => refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY),
-            Error::Thread(_) | Error::Pki(_) | Error::Archive(_) | Error::Damaged(_) | Error::Sealing(_) => {
-                Self::fault(error)
-            }
+            Error::Thread(_) | Error::Pki(_) | Error::Damaged(_) | Error::Sealing(_) => Self::fault(error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The header `x-certificateformat`: how a certificate is handed out (operator contract, 1.3).
 
 use super::error::Error;
+use crate::certificates::KeyFormat;
 use crate::http::problem::shortened;
 
 /// How a certificate and its key are handed out.
@@ -41,6 +42,16 @@ impl Format {
             given: shortened(text),
             supported: Self::ALL.map(|(word, _)| word).join(", "),
         })
+    }
+
+    /// How that is packed.
+    pub(super) const fn key_format(self) -> KeyFormat {
+        match self {
+            Self::Pfx | Self::Store | Self::Replace => KeyFormat::Pfx,
+            Self::Pem => KeyFormat::Pem,
+            Self::Zip => KeyFormat::Zip,
+            Self::Jks => KeyFormat::Jks,
+        }
     }
 
     /// Ending of the file name that is suggested.

@@ -1,7 +1,7 @@
 //! Enrollment: obtaining certificates through the server, and sending them to stores.
 //!
 //! A call is checked (`draft`), admitted by a template (`authority`), and filed (`filing`): issued and put on record at
-//! once, or kept until someone decides (`decision`). `pfx`, `csr` and `renewal` are the ways to ask, `packing` makes what
+//! once, or kept until someone decides (`decision`). `pfx`, `csr` and `renewal` are the ways to ask; `certificates` packs what
 //! is handed out. `deploy` says what goes where, `delivery` schedules it, or keeps it until its certificate is there.
 //! `requests` and `instances` show what was asked, `context` shows what may be asked.
 
@@ -16,7 +16,6 @@ mod error;
 mod filing;
 mod format;
 mod instances;
-mod packing;
 mod pfx;
 mod queries;
 mod renewal;

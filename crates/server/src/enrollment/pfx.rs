@@ -12,11 +12,11 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 
 use super::delivery::{self, Target};
-use super::draft::{self, Draft};
+use super::draft::{self, ChainOrder, Draft};
 use super::error::Error;
 use super::filing::{self, Filed, Order, Recorded};
 use super::format::Format;
-use super::{access, deploy, packing};
+use super::{access, deploy};
 use crate::authority::Authority;
 use crate::authority::template::{Admitted, EnrollmentKind, Template, Wish};
 use crate::certificates;
@@ -249,20 +249,20 @@ async fn hand_out(
                 (made.clone(), Some(made))
             }
         };
-        let parcel = packing::Parcel {
+        let parcel = certificates::Parcel {
             key,
             certificates: chain(authority, &recorded, draft.include_chain)?,
             friendly_name: draft.friendly_name,
             password,
-            format,
-            chain_order: draft.chain_order,
+            format: format.key_format(),
+            root_first: draft.chain_order == ChainOrder::RootFirst,
             legacy_encryption: draft.legacy_encryption,
             subject_header: draft.subject_header,
             created: now,
         };
-        let blob = tokio::task::spawn_blocking(move || packing::pack(parcel)).await??;
+        let blob = tokio::task::spawn_blocking(move || parcel.pack()).await??;
         let certificate = &recorded.certificate;
-        file_name = Some(packing::file_name(certificate, format.extension()));
+        file_name = Some(certificates::file_name(certificate, format.extension()));
         information.serial_number = certificate.serial_number().to_string();
         information.issuer_dn = certificate.issuer().to_string();
         information.thumbprint = certificate.thumbprint().to_string();

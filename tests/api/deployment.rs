@@ -50,7 +50,11 @@ pub(crate) async fn work_off(agent: &RawAgent) -> Vec<LeasedJob> {
                     )
                     .await;
                 }
-                Work::Remove(_) | Work::Create | Work::Discover(_) => {}
+                Work::Remove(_)
+                | Work::Create
+                | Work::Discover(_)
+                | Work::Reenroll(_)
+                | Work::FetchLog(_) => {}
             }
             assert_eq!(agent.complete(&job, Outcome::Success, "done").await, Disposition::Recorded);
             done.push(job);

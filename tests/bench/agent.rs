@@ -149,13 +149,13 @@ impl AgentLine {
             code: "certificate_written".to_owned(),
             message: "wrote the file beside the old one and renamed it".to_owned(),
             elapsed_milliseconds: ordinal.into(),
+            duration_milliseconds: None,
+            before: None,
+            after: None,
         };
         let completions = jobs.iter().map(|job| Completion {
-            lease: job.lease(),
-            outcome,
-            message: "certificate added to store".to_owned(),
-            error_code: None,
             steps: (1..=self.manner.steps).map(steps).collect(),
+            ..Completion::new(job.lease(), outcome, "certificate added to store")
         });
         let request = CompleteRequest { completions: completions.collect() };
         let answer: CompleteAnswer = serde_json::from_slice(self.call(paths::COMPLETE, &request).await?)?;

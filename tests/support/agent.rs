@@ -149,8 +149,7 @@ impl RawAgent {
 
     /// Reports by lease.
     pub async fn complete_key(&self, lease: LeaseKey, outcome: Outcome, message: &str) -> Disposition {
-        let completion =
-            Completion { lease, outcome, message: message.to_owned(), error_code: None, steps: Vec::new() };
+        let completion = Completion::new(lease, outcome, message);
         let (status, body) =
             self.call(paths::COMPLETE, &CompleteRequest { completions: vec![completion] }).await;
         assert_eq!(status, StatusCode::OK);

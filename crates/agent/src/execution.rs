@@ -77,8 +77,8 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
 async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
     attempt.may_begin()?;
     let LeasedJob { store, work, .. } = job;
-    if matches!(work, Work::Discover(_)) {
-        return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not look for stores"));
+    if matches!(work, Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_)) {
+        return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"));
     }
     let rules = agent.configuration.stores.clone();
     let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
@@ -94,8 +94,8 @@ async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, F
             management::run(agent, attempt, store.store_id, allowed, management::Change::Create).await
         }
         // Refused above, before the allow-list is asked about a store that is not there.
-        Work::Discover(_) => {
-            Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not look for stores"))
+        Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_) => {
+            Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"))
         }
     }
 }
@@ -107,6 +107,8 @@ const fn kind(work: &Work) -> &'static str {
         Work::Remove(_) => "removing an entry",
         Work::Create => "creating the store",
         Work::Discover(_) => "looking for stores",
+        Work::Reenroll(_) => "making a key and having it certified",
+        Work::FetchLog(_) => "sending the log",
     }
 }
 
@@ -117,13 +119,13 @@ fn succeeded(lease: LeaseKey, done: &Done, steps: Vec<Step>) -> Completion {
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
-    Completion { lease, outcome, message: shorten(&message), error_code: None, steps }
+    Completion { steps, ..Completion::new(lease, outcome, shorten(&message)) }
 }
 
 /// The report of a failure.
 pub(crate) fn failed(lease: LeaseKey, failure: &Failure, steps: Vec<Step>) -> Completion {
     let error_code = Some(failure.code.as_str().to_owned());
-    Completion { lease, outcome: failure.outcome(), message: failure.message.clone(), error_code, steps }
+    Completion { error_code, steps, ..Completion::new(lease, failure.outcome(), failure.message.clone()) }
 }
 
 /// Runs what waits for disks away from the loops. A fault in it fails the job and not the agent; what it said is in

@@ -244,6 +244,8 @@ mod tests {
                 inventory_version: None,
             },
             work: Work::Inventory,
+            verification: None,
+            dry_run: false,
         }
     }
 

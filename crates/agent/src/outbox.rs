@@ -196,7 +196,7 @@ mod tests {
 
     fn completion(outcome: Outcome) -> Completion {
         let lease = LeaseKey { job_id: JobId::generate(), lease_token: Uuid::new_v4() };
-        Completion { lease, outcome, message: "done".to_owned(), error_code: None, steps: Vec::new() }
+        Completion::new(lease, outcome, "done")
     }
 
     fn files(directory: &Path, extension: &str) -> usize {

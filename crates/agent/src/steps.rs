@@ -68,6 +68,9 @@ impl StepLog {
             code: code.to_owned(),
             message: shorten(message),
             elapsed_milliseconds,
+            duration_milliseconds: None,
+            before: None,
+            after: None,
         });
         steps.untold_since.get_or_insert_with(Instant::now);
     }

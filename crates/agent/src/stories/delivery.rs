@@ -22,14 +22,7 @@ async fn a_finished_job_does_not_run_again_under_a_new_lease() {
     let mut job = story.job(add(&certificate, &key));
     let lease =
         sealift_protocol::agent::leases::LeaseKey { job_id: job.job_id, lease_token: job.lease_token };
-    let message = "done in an earlier life".to_owned();
-    story.agent.outbox.put(Completion {
-        lease,
-        outcome: Outcome::Success,
-        message,
-        error_code: None,
-        steps: Vec::new(),
-    });
+    story.agent.outbox.put(Completion::new(lease, Outcome::Success, "done in an earlier life"));
     // The report does not get through until the job has come again.
     locked(&story.door.refused).push((lease.lease_token.to_string(), 503));
     job.lease_token = Uuid::new_v4();
@@ -54,14 +47,7 @@ async fn one_report_that_is_refused_does_not_hold_up_the_others() {
     for job in &jobs {
         let lease =
             sealift_protocol::agent::leases::LeaseKey { job_id: job.job_id, lease_token: job.lease_token };
-        let message = String::new();
-        story.agent.outbox.put(Completion {
-            lease,
-            outcome: Outcome::Success,
-            message,
-            error_code: None,
-            steps: Vec::new(),
-        });
+        story.agent.outbox.put(Completion::new(lease, Outcome::Success, ""));
     }
     report::send_all(&story.agent).await.unwrap();
     let heard: Vec<JobId> = story.reported().iter().map(|completion| completion.lease.job_id).collect();

@@ -128,6 +128,8 @@ impl Story {
                 inventory_version: None,
             },
             work,
+            verification: None,
+            dry_run: false,
         }
     }
 

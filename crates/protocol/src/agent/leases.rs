@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::verification::{Evidence, Verification};
 use crate::{JobId, Secret, StoreId};
 
 /// Most jobs that one [`LeaseRequest`] may ask for.
@@ -67,6 +68,12 @@ pub struct LeasedJob {
     pub store: StoreDescription,
     /// What to do.
     pub work: Work,
+    /// How the result is proved; absent where the store names nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verification: Option<Verification>,
+    /// Whether the agent only says what it would do, in [`Evidence::plan`], and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// A store as its agent needs to know it.
@@ -105,6 +112,62 @@ pub enum Work {
     /// Look for stores of the type, and report their paths with [`DiscoveredStores`]. Only agents with the capability
     /// `CertStores.<type>.Discovery` get this.
     Discover(DiscoverWork),
+    /// Make a key in the store and have it certified with [`EnrollRequest`]. Only agents with the capability
+    /// `CertStores.<type>.Reenrollment` get this.
+    Reenroll(ReenrollWork),
+    /// Send the end of the agent's own log, in [`Completion::log`]. The store beside it is nobody's. Only agents with
+    /// the capability `Custom.FetchLogs` get this.
+    FetchLog(FetchLogWork),
+}
+
+/// A key to be made on the agent's machine, which it never leaves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ReenrollWork {
+    /// Distinguished name for the request; the server checks it again.
+    pub subject: String,
+    /// DNS names for the request.
+    pub dns_names: Vec<String>,
+    /// Key to make, as templates name them: `P-256`, `RSA-2048` and so on.
+    pub key_algorithm: String,
+    /// Name of the entry; the driver chooses when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Whether an entry of the same alias may be replaced.
+    pub overwrite: bool,
+    /// Values of the store type's entry parameters.
+    pub job_fields: BTreeMap<String, String>,
+}
+
+/// `Sealift/Enroll`: the request of a running reenrollment. Repeated with the same key it is answered the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EnrollRequest {
+    /// The lease.
+    #[serde(flatten)]
+    pub lease: LeaseKey,
+    /// Base64 DER of the PKCS#10 request.
+    #[serde(rename = "CSR")]
+    pub csr: String,
+}
+
+/// The answer to [`EnrollRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EnrollAnswer {
+    /// Base64 DER, end entity first, then its chain without the root; empty when there is none.
+    pub certificates: Vec<String>,
+    /// Why there is none; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// How much of the log is wanted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FetchLogWork {
+    /// Most bytes, counted from the end of the log.
+    pub max_bytes: u32,
 }
 
 /// Where to look for stores. The store beside it names their type; it has no path.
@@ -255,6 +318,15 @@ pub struct Step {
     pub message: String,
     /// Milliseconds since the agent took the job up, by its own monotonic clock.
     pub elapsed_milliseconds: u64,
+    /// How long the step itself took, in milliseconds; absent for steps that only say that something is so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_milliseconds: Option<u64>,
+    /// What was there before, in few words such as a thumbprint.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<String>,
+    /// What is there now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<String>,
 }
 
 /// `Sealift/Complete`: finished attempts.
@@ -282,6 +354,27 @@ pub struct Completion {
     /// The whole list of steps; those already reported are ignored.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// What was found and proved; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<Evidence>,
+    /// The log that a [`FetchLogWork`] asked for, redacted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log: Option<Secret>,
+}
+
+impl Completion {
+    /// A completion that says no more than its outcome and message.
+    pub fn new(lease: LeaseKey, outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            lease,
+            outcome,
+            message: message.into(),
+            error_code: None,
+            steps: Vec::new(),
+            evidence: None,
+            log: None,
+        }
+    }
 }
 
 /// How an attempt ended, from the agent's side.

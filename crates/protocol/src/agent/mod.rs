@@ -1,13 +1,15 @@
 //! The agents' door: the published agent protocol, and our own agent's extensions to it.
 //!
 //! Every call is a `POST` of JSON below a virtual directory. Calls of the published protocol are in
-//! [`registration`] and [`jobs`]; what only our agent speaks is in [`leases`] and [`inventory`], below
+//! [`registration`] and [`jobs`]; what only our agent speaks is in [`leases`], [`inventory`] and [`verification`], below
 //! `Sealift/`, and is offered only over a connection with the agent's client certificate.
 
+pub mod error_catalogue;
 pub mod inventory;
 pub mod jobs;
 pub mod leases;
 pub mod registration;
+pub mod verification;
 
 /// The virtual directory in which the door stands unless configured otherwise.
 pub const VIRTUAL_DIRECTORY: &str = "KeyfactorAgents";
@@ -36,4 +38,6 @@ pub mod paths {
     pub const DISCOVERED: &str = "Sealift/Discovered";
     /// Uploads one page of an inventory.
     pub const INVENTORY: &str = "Sealift/Inventory";
+    /// Has the request of a reenrollment signed.
+    pub const ENROLL: &str = "Sealift/Enroll";
 }

@@ -134,7 +134,7 @@ pub(crate) async fn describe(
         Work::Remove(work) => remove(&mut job, work),
         Work::Create => change(&mut job, Operation::Create, String::new()),
         // Not listed to these agents: the published protocol has no way to report what was found.
-        Work::Discover(_) => {}
+        Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_) => {}
     }
     job.job_properties.extend(secret_fields);
     Ok(Ok(Described { job, update }))

@@ -173,6 +173,8 @@ fn leased_job(floor: &Floor, job: &Leased, store: StoreDescription, work: Work) 
         lease_seconds: floor.configuration.jobs.lease_seconds,
         store,
         work,
+        verification: None,
+        dry_run: false,
     }
 }
 

@@ -79,12 +79,10 @@ fn judge(about: &About, attempt: &RunningAttempt, native: bool, call: CompleteJo
     let inventory = attempt.operation() == Some(Operation::Inventory);
     let proven = !inventory || attempt.inventoried;
     let (outcome, code) = verdict(call.status, proven, inventory, native, &message);
+    let message = if message.is_empty() { "done, as the agent says".to_owned() } else { message };
     Completion {
-        lease: attempt.lease(about.job),
-        outcome,
-        message: if message.is_empty() { "done, as the agent says".to_owned() } else { message },
         error_code: code.map(str::to_owned),
-        steps: Vec::new(),
+        ..Completion::new(attempt.lease(about.job), outcome, message)
     }
 }
 

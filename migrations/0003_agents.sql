@@ -22,6 +22,23 @@ CREATE TABLE agents (
     status_changed_at    timestamptz NOT NULL, -- when status was last set
     changed_at           timestamptz NOT NULL, -- when status, identities, name or extensions were last changed: what replicas look for
     last_seen_at         timestamptz, -- last contact, written in batches, so up to a minute old
+    clock_offset_seconds integer, -- how far its clock is ahead of the server's, as it measured; nothing depends on it
+    instance             uuid, -- the process that may take jobs, as it named itself; null before the first, and after an operator cleared it
+    superseded           uuid[]      NOT NULL DEFAULT '{}' CHECK (cardinality(superseded) <= 8), -- processes that had its place before, the newest first
+    refused_instance     uuid, -- the process that was found to be a copy of it
+    host                 text        CHECK (host ~ '^[0-9a-f]{64}$'), -- hash of what names the machine of that process
+    host_name            text        CHECK (length(host_name) <= 256), -- that machine's own name
+    host_address         text        CHECK (length(host_address) <= 64), -- the address it began at
+    working_at           timestamptz, -- when that process was last heard, written in batches
+    clone_seen_at        timestamptz, -- when another process with this identity was refused; written again after an hour
+    clone_host           text        CHECK (clone_host ~ '^[0-9a-f]{64}$'), -- its machine, as in host
+    clone_host_name      text        CHECK (length(clone_host_name) <= 256), -- that machine's own name
+    clone_address        text        CHECK (length(clone_address) <= 64), -- the address it called from
+    drained_at           timestamptz, -- since when it takes no new jobs
+    drained_by           text, -- name of the operator who said so; null when none did
+    drained_on_machine   boolean     NOT NULL DEFAULT false, -- whether it says so itself, by its machine's administrator
+    CHECK ((drained_at IS NULL) = (drained_by IS NULL AND NOT drained_on_machine)),
+    CHECK ((clone_seen_at IS NULL) = (clone_address IS NULL) AND (clone_seen_at IS NULL) = (clone_host_name IS NULL)),
     CHECK ((certificate IS NULL) = (thumbprint IS NULL) AND (certificate IS NULL) = (identity_expires_at IS NULL)),
     CHECK (legacy_thumbprint IS NULL OR (thumbprint IS NOT NULL AND thumbprint <> legacy_thumbprint)),
     CHECK (key_fingerprint IS NOT NULL OR username <> '')

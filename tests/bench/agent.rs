@@ -136,8 +136,8 @@ impl AgentLine {
         wait_seconds: u16,
         recover: bool,
     ) -> Result<Vec<Job>> {
-        let request =
-            LeaseRequest { max_jobs, wait_seconds, instance: self.instance, recover, holding: Vec::new() };
+        let instance = self.instance;
+        let request = LeaseRequest { max_jobs, wait_seconds, instance, recover, ..LeaseRequest::default() };
         let answer: Leased = serde_json::from_slice(self.call(paths::LEASE, &request).await?)?;
         Ok(answer.jobs)
     }

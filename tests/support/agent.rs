@@ -25,6 +25,8 @@ pub struct RawAgent {
     pub machine: String,
     http: reqwest::Client,
     door: String,
+    /// One process, whatever its calls.
+    instance: uuid::Uuid,
     key_pem: String,
     certificate_pem: String,
 }
@@ -98,6 +100,7 @@ impl RawAgent {
             machine: machine.to_owned(),
             http: http(&server.ready.ca_file, Some(&identity)),
             door: server.ready.agent_url.clone(),
+            instance: uuid::Uuid::new_v4(),
             key_pem,
             certificate_pem,
         }
@@ -130,12 +133,8 @@ impl RawAgent {
 
     /// Leases due jobs, waiting for at most so many seconds.
     pub async fn lease(&self, wait_seconds: u16) -> Vec<LeasedJob> {
-        let request = LeaseRequest {
-            max_jobs: 100,
-            wait_seconds,
-            instance: uuid::Uuid::new_v4(),
-            ..LeaseRequest::default()
-        };
+        let request =
+            LeaseRequest { max_jobs: 100, wait_seconds, instance: self.instance, ..LeaseRequest::default() };
         let (status, body) = self.call(paths::LEASE, &request).await;
         assert_eq!(status, StatusCode::OK);
         serde_json::from_value::<LeaseAnswer>(body).expect("a lease answer").jobs

@@ -23,7 +23,7 @@ pub const FILE_VARIABLE: &str = "SEALIFT_AGENT_CONFIG";
 /// Largest configuration file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Keys that the environment can set.
-const VARIABLE_KEYS: [&str; 10] = [
+const VARIABLE_KEYS: [&str; 11] = [
     "server_url",
     "ca_file",
     "name",
@@ -34,8 +34,12 @@ const VARIABLE_KEYS: [&str; 10] = [
     "proxy",
     "log_format",
     "log_level",
+    "log_file_bytes",
 ];
 const MAX_NAME: usize = 128;
+/// Smallest and largest log in the data directory, in bytes.
+const MIN_LOG_FILE_BYTES: u64 = 64 * 1024;
+const MAX_LOG_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +111,8 @@ pub struct Configuration {
     pub log_format: LogFormat,
     /// Filter of the log.
     pub log_level: String,
+    /// Most bytes of log that are kept in the data directory; none where 0.
+    pub log_file_bytes: u64,
     /// What the agent may touch.
     pub stores: Vec<StoreRule>,
 }
@@ -161,11 +167,12 @@ impl Configuration {
             proxy: layer.proxy.map(proxy).transpose()?,
             log_format: layer.log_format.ok_or(Error::Missing { key: "log_format" })?,
             log_level: layer.log_level.ok_or(Error::Missing { key: "log_level" })?,
+            log_file_bytes: log_file_bytes(layer.log_file_bytes)?,
             stores: store_rule::parse(layer.stores.unwrap_or_default())?,
         })
     }
 
-    /// Names of the job types that the allow-list makes possible, as the server expects them.
+    /// Names of the job types that the settings make possible, as the server expects them.
     pub fn capabilities(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .stores
@@ -174,6 +181,9 @@ impl Configuration {
                 ["Inventory", "Management"].map(|job| format!("CertStores.{}.{job}", rule.store_type))
             })
             .collect();
+        if self.log_file_bytes > 0 {
+            names.push("Custom.FetchLogs".to_owned());
+        }
         names.sort_unstable();
         names.dedup();
         names
@@ -194,6 +204,7 @@ struct Layer {
     proxy: Option<String>,
     log_format: Option<LogFormat>,
     log_level: Option<String>,
+    log_file_bytes: Option<u64>,
     stores: Option<Vec<WrittenStore>>,
 }
 
@@ -214,7 +225,9 @@ impl Layer {
                 return Err(Error::UnknownVariable { name });
             }
             let value = match (key.as_str(), value.trim().parse::<i64>()) {
-                ("max_jobs" | "poll_wait_seconds", Ok(number)) => toml::Value::Integer(number),
+                ("max_jobs" | "poll_wait_seconds" | "log_file_bytes", Ok(number)) => {
+                    toml::Value::Integer(number)
+                }
                 _ => toml::Value::String(value),
             };
             table.insert(key, value);
@@ -235,6 +248,7 @@ impl Layer {
             proxy: over.proxy.or(self.proxy),
             log_format: over.log_format.or(self.log_format),
             log_level: over.log_level.or(self.log_level),
+            log_file_bytes: over.log_file_bytes.or(self.log_file_bytes),
             stores: over.stores.or(self.stores),
         }
     }
@@ -284,6 +298,16 @@ pub(crate) fn absolute(key: &str, path: PathBuf) -> Result<PathBuf, Error> {
         return Err(invalid(key, format!("'{}' must be an absolute path without '..'", path.display())));
     }
     Ok(path)
+}
+
+fn log_file_bytes(value: Option<u64>) -> Result<u64, Error> {
+    match value.ok_or(Error::Missing { key: "log_file_bytes" })? {
+        value if value == 0 || (MIN_LOG_FILE_BYTES..=MAX_LOG_FILE_BYTES).contains(&value) => Ok(value),
+        value => {
+            let reason = format!("{value} is neither 0 nor {MIN_LOG_FILE_BYTES} to {MAX_LOG_FILE_BYTES}");
+            Err(invalid("log_file_bytes", reason))
+        }
+    }
 }
 
 fn within(key: &'static str, value: Option<u16>, most: u16) -> Result<u16, Error> {
@@ -381,6 +405,7 @@ mod tests {
             ("max_jobs = 0", "max_jobs"),
             ("poll_wait_seconds = 61", "poll_wait_seconds"),
             ("log_format = 'xml'", "log_format"),
+            ("log_file_bytes = 1000", "log_file_bytes"),
             ("data_dir = 'relative'", "data_dir"),
             ("name = ''", "name"),
             ("proxy = 'socks5://p.example.test'", "proxy"),

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use sealift_protocol::agent::leases::{Completion, LeaseKey, LeasedJob, Outcome, Step, Work};
+use sealift_protocol::Secret;
+use sealift_protocol::agent::leases::{Completion, LeaseKey, LeasedJob, MAX_LOG_BYTES, Outcome, Step, Work};
 
 use crate::allow_list::allow;
 use crate::failure::{ErrorCode, Failure, shorten};
 use crate::heartbeat::HeldLease;
 use crate::jobs::{inventory, management};
 use crate::steps::code;
-use crate::{Agent, Stop};
+use crate::{Agent, Stop, locked, write_lane};
 
 /// What a job that did not fail has to say.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Done {
     pub(crate) message: String,
     /// What somebody should look at; with any, the outcome is a warning.
     pub(crate) warnings: Vec<String>,
+    /// The end of the agent's own log, where that was asked for.
+    pub(crate) log: Option<Secret>,
 }
 
 /// The right of a running job to go on.
@@ -60,7 +63,10 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
     let kind = kind(&job.work);
     tracing::info!(agent.id = agent.id(), job.id = %key.job_id, store.id = %store, attempt = job.attempt, "{kind} begins");
     lease.record(code::ACCEPTED, &format!("{kind} on {}, attempt {}", job.store.path, job.attempt));
-    match work(agent, job, Attempt::new(lease, &agent.stop)).await {
+    *locked(&agent.running_job) = Some(format!("{kind} {}", job.store.path).trim_end().to_owned());
+    let done = work(agent, job, Attempt::new(lease, &agent.stop)).await;
+    *locked(&agent.running_job) = None;
+    match done {
         Ok(done) => {
             tracing::info!(agent.id = agent.id(), job.id = %key.job_id, store.id = %store, warnings = done.warnings.len(), "{kind} succeeded: {}", done.message);
             succeeded(key, &done, lease.steps.all())
@@ -77,11 +83,18 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
 async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
     attempt.may_begin()?;
     let LeasedJob { store, work, .. } = job;
-    if matches!(work, Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_)) {
+    if let Work::FetchLog(wanted) = work {
+        return fetch_log(agent, wanted.max_bytes).await;
+    }
+    if matches!(work, Work::Discover(_) | Work::Reenroll(_)) {
         return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"));
     }
     let rules = agent.configuration.stores.clone();
     let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
+    let _lane = match work {
+        Work::Inventory => None,
+        _ => Some(write_lane::enter(&attempt, &allowed).await?),
+    };
     match work {
         Work::Inventory => inventory::run(agent, &attempt, &store, allowed).await,
         Work::Add(add) => {
@@ -100,7 +113,22 @@ async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, F
     }
 }
 
+/// Sends the end of the agent's own log.
+async fn fetch_log(agent: &Agent, max_bytes: u32) -> Result<Done, Failure> {
+    let (log, most) = (agent.log.clone(), max_bytes.min(MAX_LOG_BYTES) as usize);
+    let end = blocking(move || log.end(most)).await?;
+    let end = end.map_err(|error| {
+        Failure::new(ErrorCode::AgentStorageFailed, format!("the log cannot be read: {error}"))
+    })?;
+    let message = format!("the last {} lines of the log, {} bytes", end.lines().count(), end.len());
+    Ok(Done { message, log: Some(Secret::new(end)), ..Done::default() })
+}
+
 const fn kind(work: &Work) -> &'static str {
+    let _lane = match work {
+        Work::Inventory => None,
+        _ => Some(write_lane::enter(&attempt, &allowed).await?),
+    };
     match work {
         Work::Inventory => "inventory",
         Work::Add(_) => "adding a certificate",
@@ -119,7 +147,7 @@ fn succeeded(lease: LeaseKey, done: &Done, steps: Vec<Step>) -> Completion {
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
-    Completion { steps, ..Completion::new(lease, outcome, shorten(&message)) }
+    Completion { steps, log: done.log.clone(), ..Completion::new(lease, outcome, shorten(&message)) }
 }
 
 /// The report of a failure.
@@ -147,7 +175,7 @@ mod tests {
     #[test]
     fn warnings_make_a_success_a_warning() {
         let lease = LeaseKey { job_id: JobId::generate(), lease_token: Uuid::new_v4() };
-        let mut done = Done { message: "3 entries".to_owned(), warnings: Vec::new() };
+        let mut done = Done { message: "3 entries".to_owned(), ..Done::default() };
         assert_eq!(succeeded(lease, &done, Vec::new()).outcome, Outcome::Success);
         done.warnings.push("b.pfx cannot be read".to_owned());
         let warned = succeeded(lease, &done, Vec::new());

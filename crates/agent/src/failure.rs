@@ -25,6 +25,8 @@ pub(crate) enum ErrorCode {
     AlreadyExists,
     /// The store type cannot hold such an entry, or not under that alias.
     EntryRefused,
+    /// Another process holds the lock of the store's directory.
+    StoreBusy,
     /// A file could not be written; the old one is whole.
     WriteFailed,
     /// What was read back is not what was written.
@@ -48,7 +50,7 @@ pub(crate) enum ErrorCode {
 }
 
 /// Code, whether another try without a person can help, and what the person should do.
-const TABLE: [(ErrorCode, &str, bool, &str); 17] = [
+const TABLE: [(ErrorCode, &str, bool, &str); 18] = [
     (
         ErrorCode::StoreNotAllowed,
         "store_not_allowed",
@@ -65,6 +67,12 @@ const TABLE: [(ErrorCode, &str, bool, &str); 17] = [
         "entry_refused",
         false,
         "change the certificate or alias to what the store type takes",
+    ),
+    (
+        ErrorCode::StoreBusy,
+        "store_busy",
+        true,
+        "see which other agent or tool holds the lock of the store's directory",
     ),
     (ErrorCode::WriteFailed, "write_failed", false, "make the file and its directory writable for the agent"),
     (

@@ -100,6 +100,11 @@ impl Identity {
         &self.key
     }
 
+    /// When the certificate ends.
+    pub(crate) fn expires(&self) -> DateTime<Utc> {
+        self.certificate.not_after()
+    }
+
     fn lifetime(&self) -> TimeDelta {
         self.certificate.not_after() - self.certificate.not_before()
     }
@@ -155,6 +160,11 @@ impl IdentityFiles {
     /// The identity in use, after finishing what a crash interrupted; `None` before the first registration.
     pub(crate) fn load(&self) -> Result<Option<Identity>, IdentityError> {
         self.finish_replacement()?;
+        self.peek()
+    }
+
+    /// The identity in use, as it lies there; nothing is changed.
+    pub(crate) fn peek(&self) -> Result<Option<Identity>, IdentityError> {
         let Some(record) = self.read_json::<Record>(RECORD)? else { return Ok(None) };
         let (Some(key), Some(text)) = (self.read_key(KEY)?, self.read(CERTIFICATE)?) else { return Ok(None) };
         let damaged = |reason: String| IdentityError::Damaged { path: self.path(CERTIFICATE), reason };

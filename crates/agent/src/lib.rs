@@ -8,16 +8,22 @@
 mod after_change;
 mod allow_list;
 mod backoff;
+mod clock_offset;
 pub mod configuration;
+mod control;
+pub mod doctor;
 mod execution;
 mod failure;
 mod heartbeat;
+mod host;
 mod identity;
 mod inventory_record;
 mod jobs;
 mod journal;
+mod log_file;
 mod outbox;
 mod poll;
+mod redaction;
 mod registration;
 mod report;
 #[cfg(test)]
@@ -27,6 +33,7 @@ mod steps;
 mod store_rule;
 #[cfg(test)]
 mod stories;
+mod write_lane;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
@@ -39,11 +46,15 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use configuration::Configuration;
+pub use control::{Status, Word, say};
 pub use identity::IdentityError;
+pub use log_file::LogFile;
 pub use server_client::SetupError;
 pub use store_rule::{AfterChange, MAX_AFTER_CHANGE_SECONDS, MAX_STORES, Place, StoreRule};
 
+use control::Drain;
 use heartbeat::HeldLeases;
+use host::Host;
 use identity::{Identity, IdentityFiles};
 use inventory_record::InventoryRecords;
 use journal::Journal;
@@ -92,22 +103,34 @@ struct Agent {
     inventory_records: InventoryRecords,
     /// Tells the server one run of the program from the next.
     instance: Uuid,
+    /// Tells it this machine from others.
+    host: Host,
+    drain: Drain,
+    log: LogFile,
+    /// What runs now, for those who ask on this machine.
+    running_job: Mutex<Option<String>>,
     stop: Stop,
     /// Held for as long as the agent runs.
     _lock: File,
 }
 
-/// Runs until `stop` becomes true; then the running job ends its current step, and what is finished is reported.
+/// Runs until `stop` becomes true; then the running job ends its current step, and what is finished is reported. The log
+/// is kept in the data directory, too, from the moment that it is known to be ours.
 ///
 /// # Errors
 /// When the agent cannot start. Once started it goes on whatever happens to the server and the network.
-pub async fn run(configuration: Configuration, stop: watch::Receiver<bool>) -> Result<(), Error> {
-    let agent = Agent::prepare(configuration, Stop(stop))?;
+pub async fn run(
+    configuration: Configuration,
+    stop: watch::Receiver<bool>,
+    log: LogFile,
+) -> Result<(), Error> {
+    let agent = Agent::prepare(configuration, Stop(stop), log)?;
     tracing::info!(
         agent.name = agent.configuration.name,
         server = agent.configuration.server_url,
         stores = agent.configuration.stores.len(),
         waiting = agent.outbox.len(),
+        drained = agent.drain.is_on(),
         "the agent starts, version {}",
         env!("CARGO_PKG_VERSION"),
     );
@@ -115,6 +138,7 @@ pub async fn run(configuration: Configuration, stop: watch::Receiver<bool>) -> R
         () = poll::run(&agent) => {}
         never = heartbeat::run(&agent.leases, &agent.client) => match never {},
         never = report::run(&agent) => match never {},
+        never = control::run(&agent) => match never {},
     }
     report::last_words(&agent).await;
     tracing::info!(waiting = agent.outbox.len(), "the agent stops");
@@ -131,7 +155,7 @@ pub fn check(configuration: &Configuration) -> Result<(), SetupError> {
 }
 
 impl Agent {
-    fn prepare(configuration: Configuration, stop: Stop) -> Result<Self, Error> {
+    fn prepare(configuration: Configuration, stop: Stop, log: LogFile) -> Result<Self, Error> {
         let root = configuration.data_dir.clone();
         prepare_directory(&root)?;
         let lock = lock(&root.join("lock"))?;
@@ -142,6 +166,11 @@ impl Agent {
             Ok::<_, Error>(directory)
         };
         let _ = atomic_file::sweep(&root);
+        if configuration.log_file_bytes > 0 {
+            let directory = within("log")?;
+            log.open(&directory, configuration.log_file_bytes)
+                .map_err(|source| Error::DataDirectory { path: directory, source })?;
+        }
         let outbox_directory = within("outbox")?;
         let outbox = Outbox::open(outbox_directory.clone())
             .map_err(|source| Error::DataDirectory { path: outbox_directory, source })?;
@@ -159,6 +188,10 @@ impl Agent {
             journal: Journal::new(within("journal")?),
             inventory_records: InventoryRecords::new(within("inventory")?),
             instance: Uuid::new_v4(),
+            host: Host::look(),
+            drain: Drain::load(&root),
+            log,
+            running_job: Mutex::default(),
             stop,
             _lock: lock,
             configuration,

@@ -40,13 +40,17 @@ pub(crate) async fn run(agent: &Agent) {
     let mut empty = Backoff::default();
     let mut renewal = RenewalClock::default();
     let mut unsettled = Unsettled::begin();
+    let mut contested = false;
     while !agent.stop.is_told() {
         registration::renew_if_due(agent, &mut renewal).await;
         let asked = Instant::now();
-        let leased = lease(agent, unsettled.lasts()).await;
+        let leased = lease(agent, unsettled.lasts(), contested).await;
         if matches!(leased, Some(Err(_))) {
             unsettled = Unsettled::begin();
         }
+        // Said once for each time that we are told: this process lives.
+        let objects = matches!(leased, Some(Err(CallError::Superseded))) && !contested;
+        contested = objects;
         let pause = match leased {
             None => return,
             Some(Ok(answer)) => {
@@ -66,6 +70,12 @@ pub(crate) async fn run(agent: &Agent) {
                     return;
                 }
                 Duration::ZERO
+            }
+            Some(Err(CallError::DrainChanged)) => Duration::ZERO,
+            Some(Err(CallError::Superseded)) if objects => Duration::ZERO,
+            Some(Err(error @ CallError::Cloned)) => {
+                tracing::error!("{error}");
+                trouble.pause(&error.to_string(), None)
             }
             Some(Err(error)) => {
                 trouble.pause(&format!("jobs cannot be asked for: {error}"), error.asked_pause())
@@ -99,11 +109,17 @@ impl Unsettled {
 }
 
 /// Asks for jobs; `None` when the agent was told to stop. While too many results wait to be heard, none is asked for.
-async fn lease(agent: &Agent, recover: bool) -> Option<Result<LeaseAnswer, CallError>> {
+async fn lease(agent: &Agent, recover: bool, contested: bool) -> Option<Result<LeaseAnswer, CallError>> {
     if agent.outbox.len() >= MAX_WAITING {
         return Some(Err(CallError::Unreachable(format!("{MAX_WAITING} results wait to be reported first"))));
     }
+    let drained = agent.drain.is_on();
     let request = LeaseRequest {
+        host: agent.host.hash.clone(),
+        host_name: agent.host.name.clone(),
+        contested,
+        drained,
+        clock_offset_seconds: agent.client.clock().seconds(),
         max_jobs: agent.configuration.max_jobs,
         wait_seconds: u16::try_from(agent.configuration.poll_wait.as_secs()).unwrap_or(1),
         instance: agent.instance,
@@ -112,6 +128,8 @@ async fn lease(agent: &Agent, recover: bool) -> Option<Result<LeaseAnswer, CallE
     };
     let body = tokio::select! {
         () = agent.stop.told() => return None,
+        // The server may have leased jobs to the call that is given up here, so the next one asks what it holds.
+        () = agent.drain.changed_from(drained) => Err(CallError::DrainChanged),
         body = agent.client.lease(&request) => body,
     };
     match body {

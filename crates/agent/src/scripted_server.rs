@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 use uuid::Uuid;
 
 use crate::identity::wall_clock;
-use crate::{Agent, Configuration, Stop, locked};
+use crate::{Agent, Configuration, LogFile, Stop, locked};
 
 /// One call that arrived.
 #[derive(Debug, Clone)]
@@ -150,7 +150,7 @@ impl ScriptedServer {
     /// An agent without identity, and what tells it to stop.
     pub(crate) fn agent(&self, lines: &str) -> (Agent, watch::Sender<bool>) {
         let (tell, told) = watch::channel(false);
-        (Agent::prepare(self.configuration(lines), Stop(told)).unwrap(), tell)
+        (Agent::prepare(self.configuration(lines), Stop(told), LogFile::default()).unwrap(), tell)
     }
 
     /// An agent with an identity that is valid from and to the given days from now.

@@ -12,20 +12,23 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{DATE, RETRY_AFTER};
 use rustls::AlertDescription;
 use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
 use sealift_protocol::agent::leases::{
-    CompleteAnswer, CompleteRequest, LeaseRequest, RenewAnswer, RenewRequest, StepsRequest,
+    CompleteAnswer, CompleteRequest, LeaseRequest, REFUSAL_HEADER, REFUSED_CLONED, REFUSED_SUPERSEDED,
+    RenewAnswer, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 use sealift_protocol::agent::registration::{Register, Registered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::clock_offset::ClockOffset;
 use crate::configuration::Configuration;
-use crate::identity::Identity;
+use crate::identity::{Identity, wall_clock};
 use crate::locked;
 
 /// Time to a connection.
@@ -77,6 +80,18 @@ pub(crate) enum CallError {
         /// The pause it asked for.
         retry_after: Option<Duration>,
     },
+    /// Another process of this agent has begun since ours.
+    #[error("a newer process of this agent has taken its place")]
+    Superseded,
+    /// Another process works under our identity.
+    #[error(
+        "ANOTHER PROCESS WORKS UNDER THIS IDENTITY, so this one gets no jobs; if this machine took the other's place, have \
+         an operator approve the agent anew; if not, remove the copied data_dir and register this machine by itself"
+    )]
+    Cloned,
+    /// The call was given up, since the agent was drained or resumed meanwhile.
+    #[error("the agent was drained or resumed meanwhile")]
+    DrainChanged,
     /// The server takes offence at this very call; repeating it will not help.
     #[error("the server refused the call (status {0})")]
     Refused(u16),
@@ -98,12 +113,23 @@ impl CallError {
     }
 }
 
+/// What answered at the door.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// Status of the answer, which may be a refusal.
+    pub(crate) status: u16,
+    /// Its `Date`.
+    pub(crate) date: Option<String>,
+}
+
 /// The only speaker to the server.
 pub(crate) struct ServerClient {
     base: String,
     authorities: Vec<reqwest::Certificate>,
     proxy: Option<String>,
     client: Mutex<reqwest::Client>,
+    clock: ClockOffset,
+    heard: Mutex<Option<Instant>>,
 }
 
 impl ServerClient {
@@ -116,6 +142,8 @@ impl ServerClient {
             authorities,
             proxy: configuration.proxy.clone(),
             client: Mutex::new(client),
+            clock: ClockOffset::default(),
+            heard: Mutex::default(),
         })
     }
 
@@ -164,6 +192,28 @@ impl ServerClient {
         decode(&self.call(paths::INVENTORY, page, CALL_TIMEOUT).await?)
     }
 
+    /// Whether anything answers at the door, without an identity.
+    pub(crate) async fn probe(&self) -> Result<Probe, CallError> {
+        let client = build(&self.authorities, self.proxy.as_deref(), None)
+            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let url = format!("{}/{}", self.base, paths::HEARTBEAT);
+        // A call that the door does not know, so that it has no effect.
+        let asked = client.get(url).json(&()).timeout(CONNECT_TIMEOUT).send().await;
+        let answer = asked.map_err(|error| unreached(&error))?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok(Probe { status: answer.status().as_u16(), date })
+    }
+
+    /// How far our clock is ahead of the server's.
+    pub(crate) const fn clock(&self) -> &ClockOffset {
+        &self.clock
+    }
+
+    /// Seconds since the last answer that was no refusal.
+    pub(crate) fn heard_seconds_ago(&self) -> Option<u64> {
+        locked(&self.heard).map(|heard| heard.elapsed().as_secs())
+    }
+
     async fn call(
         &self,
         path: &str,
@@ -184,7 +234,11 @@ impl ServerClient {
         let url = format!("{}/{path}", self.base);
         let answer =
             client.post(url).json(request).timeout(limit).send().await.map_err(|error| unreached(&error))?;
+        if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {
+            self.clock.note(date, wall_clock());
+        }
         judge(&answer)?;
+        *locked(&self.heard) = Some(Instant::now());
         read_bounded(answer).await
     }
 }
@@ -208,6 +262,14 @@ fn judge(answer: &reqwest::Response) -> Result<(), CallError> {
             let seconds =
                 answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
             Err(CallError::Busy { status: status.as_u16(), retry_after: seconds.map(Duration::from_secs) })
+        }
+        StatusCode::CONFLICT => {
+            let said = answer.headers().get(REFUSAL_HEADER).and_then(|value| value.to_str().ok());
+            Err(match said {
+                Some(REFUSED_SUPERSEDED) => CallError::Superseded,
+                Some(REFUSED_CLONED) => CallError::Cloned,
+                _ => CallError::Refused(status.as_u16()),
+            })
         }
         StatusCode::REQUEST_TIMEOUT => Err(CallError::Failed(status.as_u16())),
         _ if status.is_client_error() => Err(CallError::Refused(status.as_u16())),

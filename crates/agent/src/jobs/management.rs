@@ -75,7 +75,7 @@ pub(crate) async fn run(
         attempt.lease.record(code::AFTER_CHANGE, &format!("'{command}' succeeded"));
         message = format!("{message}; '{command}' succeeded");
     }
-    Ok(Done { message, warnings: Vec::new() })
+    Ok(Done { message, ..Done::default() })
 }
 
 /// Changes the store, with a note in the journal from before the first change where a command will be owed.

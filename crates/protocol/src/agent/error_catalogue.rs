@@ -85,6 +85,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "change the certificate or alias to what the store type takes",
     ),
     entry(
+        "store_busy",
+        Transient,
+        "another process holds the lock of the store's directory",
+        "see which other agent or tool holds the lock of the store's directory",
+    ),
+    entry(
         "write_failed",
         NeedsPerson,
         "a file could not be written; the old one is whole",

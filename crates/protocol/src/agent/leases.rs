@@ -22,6 +22,23 @@ pub const MAX_BATCH: usize = 100;
 pub const MAX_MESSAGE: usize = 4_000;
 /// Most steps that one attempt may report.
 pub const MAX_STEPS: usize = 64;
+/// Longest [`LeaseRequest::host_name`], in characters; longer ones are cut.
+pub const MAX_HOST_NAME: usize = 256;
+/// Most bytes of a log that [`FetchLogWork`] asks for.
+pub const MAX_LOG_BYTES: u32 = 1_000_000;
+
+/// Names the reason of an answer of status 409 to [`LeaseRequest`], whose body is empty.
+pub const REFUSAL_HEADER: &str = "sealift-refusal";
+/// [`REFUSAL_HEADER`]: another process of this agent has begun since. One that lives says so with
+/// [`LeaseRequest::contested`].
+pub const REFUSED_SUPERSEDED: &str = "superseded";
+/// [`REFUSAL_HEADER`]: the identity of this agent is at work elsewhere; an operator has been told.
+pub const REFUSED_CLONED: &str = "cloned";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
 
 /// `Sealift/Lease`: asks for due jobs, and waits for them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -31,8 +48,25 @@ pub struct LeaseRequest {
     pub max_jobs: u16,
     /// How long the server may hold the call when nothing is due, 0 to [`MAX_WAIT_SECONDS`].
     pub wait_seconds: u16,
-    /// Chosen at random when the agent's process starts.
+    /// Chosen at random when the agent's process starts. One process of an agent works at a time.
     pub instance: Uuid,
+    /// What tells the machine of the process from others: 64 hexadecimal digits, a hash of its names; empty when
+    /// nothing is known of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The machine's own name, for people; at most [`MAX_HOST_NAME`] characters.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host_name: String,
+    /// Set after a call was refused as [`REFUSED_SUPERSEDED`]: the process lives all the same. Only a process that
+    /// heard that refusal can say so, so a call that was long under way proves nothing.
+    #[serde(skip_serializing_if = "is_false")]
+    pub contested: bool,
+    /// Whether the machine's administrator has drained the agent: it wants no jobs.
+    #[serde(skip_serializing_if = "is_false")]
+    pub drained: bool,
+    /// How far the agent's clock is ahead of the server's, in seconds; absent while nothing was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_offset_seconds: Option<i32>,
     /// Set on the first call of a process and after every call whose answer did not arrive: leases of this
     /// agent that are not in [`LeaseRequest::holding`] are given up, so that their jobs are leased anew at once.
     pub recover: bool,

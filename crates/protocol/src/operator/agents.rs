@@ -51,6 +51,46 @@ pub struct Agent {
     /// Ours: when its identity expires.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity_expires: Option<Timestamp>,
+    /// Ours: the machine that works under its identity, by the machine's own name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host_name: Option<String>,
+    /// Ours: a second process that used its identity and was refused. Approving the agent anew clears it, and lets the
+    /// machine named here take its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clone_seen: Option<CloneSeen>,
+    /// Ours: since when it takes no new jobs, and who said so; left out while it takes them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drained: Option<Drained>,
+    /// Ours: how far its clock is ahead of the server's, in seconds, as it measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_offset_seconds: Option<i32>,
+}
+
+/// A process that used the identity of an agent at work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct CloneSeen {
+    /// When it was refused last, an hour more or less.
+    pub seen: Timestamp,
+    /// The address it called from.
+    pub address: String,
+    /// Its machine's own name.
+    pub host_name: String,
+}
+
+/// That an agent takes no new jobs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct Drained {
+    /// Since when.
+    pub since: Timestamp,
+    /// The operator who said so; left out when none did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    /// Whether it was said on the agent's own machine.
+    pub on_machine: bool,
 }
 
 /// A kind of job that an agent can run.

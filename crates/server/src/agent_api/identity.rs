@@ -9,7 +9,7 @@ use sealift_pki::Thumbprint;
 use sealift_protocol::AgentId;
 
 use super::wire::Refusal;
-use crate::agents::{Directory, Status};
+use crate::agents::{Directory, Identity, Status};
 use crate::floor::Floor;
 
 /// The client certificate of a connection, verified by TLS against the agents' authority.
@@ -25,8 +25,8 @@ pub(super) fn peer(request: &HttpRequest) -> Option<Thumbprint> {
 #[derive(Debug, Clone)]
 pub(super) struct ApprovedAgent {
     pub(super) id: AgentId,
-    /// Whether it must renew its identity before it gets another job.
-    pub(super) must_renew: bool,
+    /// What is remembered of it.
+    pub(super) identity: Identity,
 }
 
 impl FromRequest for ApprovedAgent {
@@ -53,7 +53,7 @@ impl FromRequest for ApprovedAgent {
                 return refuse(StatusCode::FORBIDDEN, "the agent is not approved");
             }
             directory.seen(identity.agent_id, &thumbprint, floor.now());
-            Ok(Self { id: identity.agent_id, must_renew: identity.must_renew })
+            Ok(Self { id: identity.agent_id, identity })
         })
     }
 }

@@ -12,6 +12,7 @@ use sealift_protocol::agent::leases::{
 };
 use sqlx::Connection as _;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::wire::Refusal;
 use crate::authority::Authority;
@@ -28,6 +29,7 @@ pub(super) async fn poll(
     agent: AgentId,
     request: LeaseRequest,
 ) -> Result<LeaseAnswer, Refusal> {
+    let instance = request.instance;
     if !(1..=MAX_JOBS).contains(&request.max_jobs) || request.wait_seconds > MAX_WAIT_SECONDS {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "MaxJobs or WaitSeconds is out of bounds"));
     }
@@ -51,7 +53,7 @@ pub(super) async fn poll(
                     held.found();
                     return Ok(LeaseAnswer::default());
                 };
-                match take(floor, authority, agent, request.max_jobs).await {
+                match take(floor, authority, (agent, instance), request.max_jobs).await {
                     Ok(Taken::Jobs(jobs)) => {
                         held.found();
                         return Ok(LeaseAnswer { jobs, pause_seconds: 0 });
@@ -110,12 +112,17 @@ enum Taken {
     Nothing(Option<DateTime<Utc>>),
 }
 
-async fn take(floor: &Floor, authority: &Authority, agent: AgentId, limit: u16) -> Result<Taken, Failure> {
+async fn take(
+    floor: &Floor,
+    authority: &Authority,
+    (agent, instance): (AgentId, Uuid),
+    limit: u16,
+) -> Result<Taken, Failure> {
     let now = floor.now();
     let until = now + TimeDelta::seconds(floor.configuration.jobs.lease_seconds.into());
     let mut db = floor.database.main.acquire().await?;
     let mut transaction = db.begin().await?;
-    let leased = match orchestrator_jobs::lease(&mut transaction, agent, limit, now, until).await {
+    let leased = match orchestrator_jobs::lease(&mut transaction, agent, instance, limit, now, until).await {
         Err(error) if orchestrator_jobs::lost_the_race(&error) => return Ok(Taken::Nothing(Some(now))),
         leased => leased?,
     };
@@ -123,13 +130,19 @@ async fn take(floor: &Floor, authority: &Authority, agent: AgentId, limit: u16) 
         let next = orchestrator_jobs::next_due(&mut transaction, agent, now).await?;
         return Ok(Taken::Nothing(next));
     }
-    // Our own agents run no logs and no programs of others; what a foreign agent asks for by leases is not handed out.
+    // Our own agents run no programs of others; what a foreign agent asks for by leases is not handed out.
     let (alone, leased): (Vec<Leased>, Vec<Leased>) = leased
         .into_iter()
         .partition(|job| Operation::from_number(job.operation).is_some_and(Operation::is_alone));
-    let (jobs, mut broken) = certificate_stores::describe(&mut transaction, floor, authority, leased).await?;
+    let (mut jobs, mut broken) =
+        certificate_stores::describe(&mut transaction, floor, authority, leased).await?;
     let reason = "jobs of this kind are handed out over the published protocol only";
-    broken.extend(alone.into_iter().map(|job| Broken { job, reason: reason.to_owned() }));
+    for job in alone {
+        match orchestrator_jobs::log_retrieval(&job, floor.configuration.jobs.lease_seconds) {
+            Some(retrieval) => jobs.push(retrieval),
+            None => broken.push(Broken { job, reason: reason.to_owned() }),
+        }
+    }
     let reports: Vec<Report> = broken
         .into_iter()
         .map(|broken| Report {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::TimeDelta;
+use sealift_protocol::AgentId;
 use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
 use sealift_protocol::agent::leases::{
-    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, RenewAnswer, RenewRequest,
-    StepsRequest,
+    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, REFUSED_CLONED,
+    REFUSED_SUPERSEDED, RenewAnswer, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 
@@ -17,12 +18,13 @@ use super::completion::{Completions, Reported};
 use super::identity::ApprovedAgent;
 use super::wire::{Refusal, strict};
 use super::{poll, published, registration};
+use crate::agents::{self, Admission, Arrival, Directory};
 use crate::authority::Authority;
 use crate::certificate_stores::{self, Upload};
 use crate::floor::Floor;
 use crate::http::answer;
 use crate::http::route::{Access, Endpoint};
-use crate::orchestrator_jobs::{self, Dispatch, Steps};
+use crate::orchestrator_jobs::{self, AttemptData, Dispatch, Steps};
 
 /// The endpoints of the door, relative to the virtual directory.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -47,16 +49,42 @@ async fn lease(
     floor: Data<Floor>,
     authority: Data<Authority>,
     dispatch: Data<Dispatch>,
+    directory: Data<Directory>,
     agent: ApprovedAgent,
+    call: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, Refusal> {
     let request: LeaseRequest = strict(&body)?;
-    if agent.must_renew {
+    admit(&floor, &directory, &agent, &call, &request).await?;
+    if agent.identity.must_renew {
         // It registers again then, and is told why.
         return Err(Refusal::new(StatusCode::FORBIDDEN, "the agent's certificate is to be renewed first"));
     }
     let dispatch: Arc<Dispatch> = dispatch.into_inner();
     Ok(answer::json(&poll::poll(&floor, &authority, &dispatch, agent.id, request).await?))
+}
+
+/// One process of an agent works at a time; others are told why they do not.
+async fn admit(
+    floor: &Floor,
+    directory: &Directory,
+    agent: &ApprovedAgent,
+    call: &HttpRequest,
+    request: &LeaseRequest,
+) -> Result<(), Refusal> {
+    let arrival = Arrival::parse(request, call.peer_addr().map(|address| address.ip()))
+        .map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, reason))?;
+    let refuse = |code, reason| Err(Refusal::coded(StatusCode::CONFLICT, code, reason));
+    match agents::admit(floor, directory, &agent.identity, &arrival).await? {
+        Admission::Admitted => {}
+        Admission::Superseded => {
+            return refuse(REFUSED_SUPERSEDED, "a newer process of this agent has begun");
+        }
+        Admission::Cloned => return refuse(REFUSED_CLONED, "another process works under this identity"),
+    }
+    directory.working(agent.id, request.clock_offset_seconds, floor.now());
+    agents::say_drained(floor, directory, &agent.identity, request.drained).await?;
+    Ok(())
 }
 
 fn bounded(count: usize) -> Result<(), Refusal> {
@@ -66,13 +94,22 @@ fn bounded(count: usize) -> Result<(), Refusal> {
     }
 }
 
-async fn renew(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {
+async fn renew(
+    floor: Data<Floor>,
+    directory: Data<Directory>,
+    agent: ApprovedAgent,
+    body: Bytes,
+) -> Result<HttpResponse, Refusal> {
     let request: RenewRequest = strict(&body)?;
     bounded(request.leases.len())?;
     let lease_seconds = floor.configuration.jobs.lease_seconds;
     let until = floor.now() + TimeDelta::seconds(lease_seconds.into());
     let mut db = floor.database.main.acquire().await?;
     let renewed = orchestrator_jobs::renew(&mut db, agent.id, &request.leases, until).await?;
+    if !renewed.is_empty() {
+        // Only the process that leases was given has their tokens; it does not poll while it works.
+        directory.working(agent.id, None, floor.now());
+    }
     let lost = request.leases.iter().map(|lease| lease.job_id).filter(|job| !renewed.contains(job)).collect();
     Ok(answer::json(&RenewAnswer { renewed, lost, lease_seconds }))
 }
@@ -95,15 +132,29 @@ async fn steps(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<
 }
 
 async fn complete(
+    floor: Data<Floor>,
     completions: Data<Completions>,
     agent: ApprovedAgent,
     body: Bytes,
 ) -> Result<HttpResponse, Refusal> {
     let request: CompleteRequest = strict(&body)?;
     bounded(request.completions.len())?;
-    let reported = Reported { agent: agent.id, completions: request.completions, data: Vec::new() };
+    let data = logs(&floor, agent.id, &request).await?;
+    let reported = Reported { agent: agent.id, completions: request.completions, data };
     let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     Ok(answer::json(&completions.submit(reported).await.ok_or_else(stopping)??))
+}
+
+/// The logs that reports bring, sealed.
+async fn logs(floor: &Floor, agent: AgentId, request: &CompleteRequest) -> Result<Vec<AttemptData>, Refusal> {
+    let mut sealed = Vec::new();
+    for completion in &request.completions {
+        if let Some(log) = completion.log.as_ref().filter(|log| !log.is_empty()) {
+            let mut db = floor.database.main.acquire().await?;
+            sealed.extend(orchestrator_jobs::seal_log(&mut db, floor, agent, completion.lease, log).await?);
+        }
+    }
+    Ok(sealed)
 }
 
 async fn inventory(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {

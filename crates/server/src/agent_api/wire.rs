@@ -4,6 +4,7 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use sealift_protocol::agent::leases::REFUSAL_HEADER;
 use serde::de::DeserializeOwned;
 
 use crate::http::Failure;
@@ -13,11 +14,18 @@ use crate::http::Failure;
 pub(super) struct Refusal {
     status: StatusCode,
     reason: String,
+    /// For our own agents, in a header.
+    code: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
+        Self { status, reason: reason.into(), code: None }
+    }
+
+    /// A refusal that our own agents act on.
+    pub(super) fn coded(status: StatusCode, code: &'static str, reason: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(status, reason) }
     }
 }
 
@@ -43,13 +51,16 @@ impl ResponseError for Refusal {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("Retry-After", "5"));
         }
+        if let Some(code) = self.code {
+            response.insert_header((REFUSAL_HEADER, code));
+        }
         response.finish()
     }
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self { status: failure.status_code(), reason: failure.to_string() }
+        Self::new(failure.status_code(), failure.to_string())
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) async fn set_status(
         standings.into_iter().filter(|standing| standing.status != status.number()).collect();
     let changed_ids: Vec<_> = changed.iter().map(|standing| standing.id).collect();
     queries::set_status(db, &changed_ids, status.number(), now).await?;
+    if status == Status::Approved {
+        clear_clones(db, caller, ids, now).await?;
+    }
     if status == Status::Disapproved {
         queries::delete_sessions(db, &changed_ids).await?;
     }
@@ -58,6 +61,25 @@ pub(super) async fn set_status(
         Line::new(caller, operation, "Agent", agent.id, message)
     };
     audit::record(db, &changed.iter().map(line).collect::<Vec<_>>(), now).await?;
+    Ok(())
+}
+
+/// Forgets copies that were seen of agents, and lets the machine of the copy take the place of the one at work.
+async fn clear_clones(
+    db: &mut PgConnection,
+    caller: &Principal,
+    ids: &[AgentId],
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let cleared = queries::clear_clones(db, ids, now).await?;
+    let line = |agent: &queries::ClearedRow| {
+        let message = format!(
+            "Agent {} on {} was approved to work on the machine that names itself '{}'",
+            agent.id, agent.client_machine, agent.host_name
+        );
+        Line::new(caller, Operation::Approved, "Agent", agent.id, message)
+    };
+    audit::record(db, &cleared.iter().map(line).collect::<Vec<_>>(), now).await?;
     Ok(())
 }
 

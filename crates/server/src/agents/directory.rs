@@ -11,6 +11,7 @@ use sealift_pki::Thumbprint;
 use sealift_protocol::AgentId;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use super::agent::Status;
 use super::error::Error;
@@ -40,6 +41,10 @@ pub(crate) struct Identity {
     pub(crate) client_machine: Arc<str>,
     /// Whether it must renew its identity before it gets another job.
     pub(crate) must_renew: bool,
+    /// The process that may take jobs.
+    pub(super) instance: Option<Uuid>,
+    /// Whether it said that its machine's administrator drained it.
+    pub(super) drained_on_machine: bool,
 }
 
 /// Agents by the thumbprints of their identities. Application data, one for each process.
@@ -65,6 +70,10 @@ struct Memory {
 pub(super) struct Seen {
     pub(super) thumbprint: Thumbprint,
     pub(super) at: DateTime<Utc>,
+    /// When the process that may take jobs was heard, where it was.
+    pub(super) working: Option<DateTime<Utc>>,
+    /// How far its clock is ahead, where it said so.
+    pub(super) clock_offset_seconds: Option<i32>,
 }
 
 /// A turn to register.
@@ -124,7 +133,19 @@ impl Directory {
     pub(crate) fn seen(&self, agent: AgentId, thumbprint: &Thumbprint, now: DateTime<Utc>) {
         let mut seen = locked(&self.seen);
         if seen.len() < MAX_KNOWN || seen.contains_key(&agent) {
-            seen.insert(agent, Seen { thumbprint: *thumbprint, at: now });
+            let before = seen.get(&agent).copied();
+            let working = before.and_then(|before| before.working);
+            let clock_offset_seconds = before.and_then(|before| before.clock_offset_seconds);
+            seen.insert(agent, Seen { thumbprint: *thumbprint, at: now, working, clock_offset_seconds });
+        }
+    }
+
+    /// Notes that the process that may take an agent's jobs was heard, after [`Directory::seen`], and what it said of
+    /// its clock.
+    pub(crate) fn working(&self, agent: AgentId, clock_offset_seconds: Option<i32>, now: DateTime<Utc>) {
+        if let Some(seen) = locked(&self.seen).get_mut(&agent) {
+            seen.working = Some(now);
+            seen.clock_offset_seconds = clock_offset_seconds.or(seen.clock_offset_seconds);
         }
     }
 
@@ -144,7 +165,9 @@ impl Directory {
     pub(super) fn put_back(&self, unwritten: HashMap<AgentId, Seen>) {
         let mut seen = locked(&self.seen);
         for (agent, older) in unwritten {
-            seen.entry(agent).or_insert(older);
+            let seen = seen.entry(agent).or_insert(older);
+            seen.working = seen.working.max(older.working);
+            seen.clock_offset_seconds = seen.clock_offset_seconds.or(older.clock_offset_seconds);
         }
     }
 
@@ -236,6 +259,8 @@ impl From<IdentityRow> for Identity {
             speaks_extensions: row.speaks_extensions,
             client_machine: row.client_machine.into(),
             must_renew: row.must_renew,
+            instance: row.instance,
+            drained_on_machine: row.drained_on_machine,
         }
     }
 }
@@ -259,6 +284,8 @@ mod tests {
             speaks_extensions: true,
             client_machine: "web1.example.test".to_owned(),
             must_renew: false,
+            instance: None,
+            drained_on_machine: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::AgentId;
-use sealift_protocol::operator::agents::Agent;
+use sealift_protocol::operator::agents::{Agent, CloneSeen, Drained};
 use sqlx::PgConnection;
 
 use super::capability;
@@ -35,6 +35,18 @@ impl From<AgentRow> for Agent {
             key_fingerprint: row.key_fingerprint.map(|bytes| fingerprint_text(&bytes)).unwrap_or_default(),
             identity_expires: row.identity_expires_at.map(Into::into),
             job_types: Vec::new(),
+            host_name: row.host_name,
+            clone_seen: row.clone_seen_at.map(|seen| CloneSeen {
+                seen: seen.into(),
+                address: row.clone_address.unwrap_or_default(),
+                host_name: row.clone_host_name.unwrap_or_default(),
+            }),
+            drained: row.drained_at.map(|since| Drained {
+                since: since.into(),
+                by: row.drained_by,
+                on_machine: row.drained_on_machine,
+            }),
+            clock_offset_seconds: row.clock_offset_seconds,
         }
     }
 }

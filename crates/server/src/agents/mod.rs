@@ -10,14 +10,17 @@
 //! An agent proves who it is by its client certificate, or by a request signed with the key it is known by.
 //! Its id is no proof. Only an approved agent gets an identity from the authority (`registration/`); every
 //! later call is admitted by the certificate's thumbprint (`directory.rs`). An operator can take an agent back to
-//! *New* (`reset.rs`), or have it renew its identity (`reenrollment.rs`).
+//! *New* (`reset.rs`), have it renew its identity (`reenrollment.rs`), or have it take no new jobs (`drain.rs`). One
+//! process works under an identity at a time (`instance.rs`).
 
 mod agent;
 mod approval;
 mod capability;
 mod directory;
+mod drain;
 mod enrollment_token;
 mod error;
+mod instance;
 mod list;
 mod pools;
 mod queries;
@@ -31,7 +34,9 @@ pub(crate) mod sweep;
 pub(crate) use agent::{AgentFacts, Status, facts, set_blueprint};
 pub(crate) use approval::ids;
 pub(crate) use capability::FETCH_LOGS;
-pub(crate) use directory::Directory;
+pub(crate) use directory::{Directory, Identity};
+pub(crate) use drain::{drain, resume, say_drained};
 pub(crate) use error::Error;
+pub(crate) use instance::{Admission, Arrival, admit};
 pub(crate) use reset::{delete, reset};
 pub(crate) use routes::endpoints;

@@ -42,6 +42,8 @@ fn with_identities(row: ChangedRow) -> (IdentityRow, Vec<Thumbprint>) {
         speaks_extensions: row.speaks_extensions,
         client_machine: row.client_machine,
         must_renew: row.must_renew,
+        instance: row.instance,
+        drained_on_machine: row.drained_on_machine,
     };
     (identity, valid)
 }
@@ -55,10 +57,12 @@ pub(crate) async fn write_last_seen(floor: &Floor, directory: &Directory) -> Res
     while !left.is_empty() {
         let batch: Vec<_> = left.iter().take(MAX_SEEN).map(|(agent, seen)| (*agent, *seen)).collect();
         let mut columns = SeenColumns::default();
-        for (agent, Seen { thumbprint, at }) in &batch {
+        for (agent, Seen { thumbprint, at, working, clock_offset_seconds }) in &batch {
             columns.ids.push(agent.uuid());
             columns.times.push(*at);
             columns.thumbprints.push(thumbprint.to_string());
+            columns.working.push(*working);
+            columns.offsets.push(*clock_offset_seconds);
         }
         if let Err(error) = write(floor, &columns).await {
             directory.put_back(left);

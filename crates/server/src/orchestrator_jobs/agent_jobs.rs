@@ -1,12 +1,16 @@
 //! What an operator does with an agent and its jobs at once: reset, deletion, and the retrieval of its log.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
+use sealift_protocol::agent::leases::{FetchLogWork, LeasedJob, MAX_LOG_BYTES, StoreDescription, Work};
 use sealift_protocol::{AgentId, JobId, StoreId};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::error::Error;
 use super::job::{Cause, NewJob, Operation};
+use super::leases::Leased;
 use super::{queries, schedule};
 use crate::agents::{self, AgentFacts, Status};
 use crate::http::Failure;
@@ -76,6 +80,28 @@ pub(super) async fn fetch_logs(
     let line = Line::new(caller, audit::Operation::Scheduled, "OrchestratorJob", job, message);
     audit::record(db, &[line], now).await?;
     Ok(true)
+}
+
+/// A leased retrieval of a log, as our own agent is told of it; `None` for jobs of other kinds.
+pub(crate) fn log_retrieval(leased: &Leased, lease_seconds: u32) -> Option<LeasedJob> {
+    (Operation::from_number(leased.operation)? == Operation::FetchLogs).then(|| LeasedJob {
+        job_id: leased.id,
+        audit_id: leased.history_id,
+        attempt: u16::try_from(leased.attempt).unwrap_or(u16::MAX),
+        lease_token: leased.lease_token,
+        lease_seconds,
+        store: StoreDescription {
+            store_id: leased.store_id,
+            store_type: String::new(),
+            path: String::new(),
+            password: None,
+            properties: BTreeMap::new(),
+            inventory_version: None,
+        },
+        work: Work::FetchLog(FetchLogWork { max_bytes: MAX_LOG_BYTES }),
+        verification: None,
+        dry_run: false,
+    })
 }
 
 fn able(agent: &AgentFacts) -> Result<(), Error> {

@@ -61,21 +61,23 @@ pub(crate) async fn withdraw(
     queries::withdraw(db, stores).await
 }
 
-/// Leases due jobs of an agent, at most `limit` and one of each store. An agent that is not approved gets none.
+/// Leases due jobs of an agent, at most `limit` and one of each store, to the process that may take them. An agent that is
+/// not approved or is drained gets none.
 pub(crate) async fn lease(
     db: &mut PgConnection,
     agent: AgentId,
+    instance: Uuid,
     limit: u16,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Leased>, sqlx::Error> {
     let limit = i64::from(limit);
     let window = (limit * WINDOW).max(64);
-    let leased = queries::lease(db, agent, now, until, window, limit).await?;
+    let leased = queries::lease(db, (agent, instance), now, until, window, limit).await?;
     if !leased.is_empty() || queries::count_waiting(db, agent, now, window).await? < window {
         return Ok(leased);
     }
-    queries::lease(db, agent, now, until, WIDE_WINDOW, limit).await
+    queries::lease(db, (agent, instance), now, until, WIDE_WINDOW, limit).await
 }
 
 /// When the next job of an agent becomes due after `now`.

@@ -36,6 +36,7 @@ mod selection;
 pub mod sweep;
 mod unschedule;
 
+pub(crate) use agent_jobs::log_retrieval;
 pub(crate) use dispatch::{Dispatch, Look};
 pub(crate) use error::Error;
 pub(crate) use job::{Cause, JobType, NewJob, Operation, inventory_after};
@@ -45,5 +46,5 @@ pub(crate) use leases::{
     unfinished, withdraw,
 };
 pub(crate) use recurrence::{When, next_after, when};
-pub(crate) use results::{AttemptData, Keep, seal, store_data};
+pub(crate) use results::{AttemptData, Keep, seal, seal_log, store_data};
 pub(crate) use routes::endpoints;

@@ -2,9 +2,9 @@
 //! so all of it is sealed.
 
 use chrono::{DateTime, Utc};
-use sealift_protocol::Secret;
 use sealift_protocol::agent::leases::LeaseKey;
 use sealift_protocol::operator::orchestrator_jobs::JobData;
+use sealift_protocol::{AgentId, Secret};
 use sqlx::PgConnection;
 
 use super::error::Error;
@@ -54,6 +54,20 @@ fn bounded(text: &str, keep: Keep) -> &str {
     match keep {
         Keep::Beginning => text.get(..text.floor_char_boundary(MAX_DATA)).unwrap_or_default(),
         Keep::End => text.get(text.ceil_char_boundary(text.len() - MAX_DATA)..).unwrap_or_default(),
+    }
+}
+
+/// The log that a running attempt of ours brought, sealed; `None` when it is no retrieval of a log, or is over.
+pub(crate) async fn seal_log(
+    db: &mut PgConnection,
+    floor: &Floor,
+    agent: AgentId,
+    lease: LeaseKey,
+    log: &Secret,
+) -> Result<Option<AttemptData>, Failure> {
+    match queries::running_log(db, agent, lease).await? {
+        Some(history_id) => seal(floor, lease, history_id, log, Keep::End).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -44,7 +44,9 @@ pub(in crate::agents) async fn reset(
         "-- name: reset
         UPDATE agents SET status = 1, status_changed_at = $2, changed_at = $2, certificate = NULL, thumbprint = NULL,
             legacy_thumbprint = NULL, last_thumbprint_used = NULL, identity_expires_at = NULL, reenrollment = 0,
-            blueprint = NULL
+            blueprint = NULL, instance = NULL, superseded = '{}', refused_instance = NULL, host = NULL, host_name = NULL,
+            host_address = NULL, working_at = NULL, clone_seen_at = NULL, clone_host = NULL, clone_host_name = NULL,
+            clone_address = NULL, drained_at = NULL, drained_by = NULL, drained_on_machine = false
         WHERE id = ANY ($1)",
         &uuids(ids),
         now

@@ -1,6 +1,7 @@
 //! Every SQL statement of the slice.
 
 mod administration;
+mod operation;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::AgentId;
@@ -10,6 +11,10 @@ use uuid::Uuid;
 pub(super) use self::administration::{
     RenewableRow, StoreTypeRow, delete, renewable, reset, served, set_blueprint, set_reenrollment,
     ssl_agents, store_types,
+};
+pub(super) use self::operation::{
+    ClearedRow, DrainedRow, InstanceRow, Mark, begin_instance, clear_clones, drain, instance, mark_clone,
+    resume, return_instance, set_drained_on_machine,
 };
 use super::registration::KnownAgent;
 use super::session::LiveSession;
@@ -29,6 +34,8 @@ pub(super) struct IdentityRow {
     pub(super) speaks_extensions: bool,
     pub(super) client_machine: String,
     pub(super) must_renew: bool,
+    pub(super) instance: Option<Uuid>,
+    pub(super) drained_on_machine: bool,
 }
 
 /// An agent whose status or identities were changed.
@@ -38,6 +45,8 @@ pub(super) struct ChangedRow {
     pub(super) speaks_extensions: bool,
     pub(super) client_machine: String,
     pub(super) must_renew: bool,
+    pub(super) instance: Option<Uuid>,
+    pub(super) drained_on_machine: bool,
     pub(super) thumbprint: Option<String>,
     pub(super) legacy_thumbprint: Option<String>,
 }
@@ -75,6 +84,14 @@ pub(super) struct AgentRow {
     pub(super) last_seen_at: Option<DateTime<Utc>>,
     pub(super) reenrollment: i16,
     pub(super) blueprint: Option<String>,
+    pub(super) host_name: Option<String>,
+    pub(super) clone_seen_at: Option<DateTime<Utc>>,
+    pub(super) clone_host_name: Option<String>,
+    pub(super) clone_address: Option<String>,
+    pub(super) drained_at: Option<DateTime<Utc>>,
+    pub(super) drained_by: Option<String>,
+    pub(super) drained_on_machine: bool,
+    pub(super) clock_offset_seconds: Option<i32>,
 }
 
 /// An identity that was just issued.
@@ -95,12 +112,14 @@ pub(super) struct NewSession<'a> {
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Who was seen: ids, times and thumbprints, one of each for each agent.
+/// Who was seen: one of each for each agent.
 #[derive(Default)]
 pub(super) struct SeenColumns {
     pub(super) ids: Vec<Uuid>,
     pub(super) times: Vec<DateTime<Utc>>,
     pub(super) thumbprints: Vec<String>,
+    pub(super) working: Vec<Option<DateTime<Utc>>>,
+    pub(super) offsets: Vec<Option<i32>>,
 }
 
 fn uuids(ids: &[AgentId]) -> Vec<Uuid> {
@@ -114,7 +133,8 @@ pub(super) async fn identity(
     sqlx::query_as!(
         IdentityRow,
         r#"-- name: identity
-        SELECT id AS "id: AgentId", status, speaks_extensions, client_machine, reenrollment = 2 AS "must_renew!"
+        SELECT id AS "id: AgentId", status, speaks_extensions, client_machine, reenrollment = 2 AS "must_renew!", instance,
+            drained_on_machine
         FROM agents
         WHERE thumbprint = $1 OR legacy_thumbprint = $1"#,
         thumbprint
@@ -131,8 +151,8 @@ pub(super) async fn changed_since(
     sqlx::query_as!(
         ChangedRow,
         r#"-- name: changed_since
-        SELECT id AS "id: AgentId", status, speaks_extensions, client_machine, reenrollment = 2 AS "must_renew!",
-            thumbprint, legacy_thumbprint
+        SELECT id AS "id: AgentId", status, speaks_extensions, client_machine, reenrollment = 2 AS "must_renew!", instance,
+            drained_on_machine, thumbprint, legacy_thumbprint
         FROM agents WHERE changed_at >= $1 ORDER BY changed_at LIMIT $2"#,
         since,
         limit
@@ -469,7 +489,9 @@ pub(super) async fn write_last_seen(
     sqlx::query!(
         "-- name: write_last_seen
         WITH seen AS (
-            SELECT id, at, thumbprint FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS seen (id, at, thumbprint)
+            SELECT id, at, thumbprint, working, clock
+            FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $5::timestamptz[], $6::integer[])
+                AS seen (id, at, thumbprint, working, clock)
         ), free AS (
             SELECT a.id FROM agents a WHERE a.id IN (SELECT seen.id FROM seen)
             ORDER BY a.id FOR NO KEY UPDATE SKIP LOCKED
@@ -477,12 +499,16 @@ pub(super) async fn write_last_seen(
         UPDATE agents a SET last_seen_at = greatest(a.last_seen_at, seen.at), last_thumbprint_used = seen.thumbprint,
             legacy_thumbprint = CASE WHEN seen.thumbprint = a.thumbprint THEN NULL ELSE a.legacy_thumbprint END,
             changed_at = CASE WHEN seen.thumbprint = a.thumbprint AND a.legacy_thumbprint IS NOT NULL
-                         THEN $4 ELSE a.changed_at END
+                         THEN $4 ELSE a.changed_at END,
+            working_at = greatest(a.working_at, seen.working),
+            clock_offset_seconds = coalesce(seen.clock, a.clock_offset_seconds)
         FROM seen JOIN free ON free.id = seen.id WHERE a.id = seen.id",
         &seen.ids,
         &seen.times,
         &seen.thumbprints,
-        now
+        now,
+        &seen.working as &[Option<DateTime<Utc>>],
+        &seen.offsets as &[Option<i32>]
     )
     .execute(db)
     .await
@@ -549,7 +575,9 @@ pub(super) const FIELDS: &[Field] = &[
 
 const COLUMNS: &str =
     "id, client_machine, username, platform, version, status, capabilities, key_fingerprint,
-    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment, blueprint";
+    thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment, blueprint,
+    host_name, clone_seen_at, clone_host_name, clone_address, drained_at, drained_by, drained_on_machine,
+    clock_offset_seconds";
 
 /// One page of agents, and how many match, counted up to a bound.
 pub(super) async fn list(

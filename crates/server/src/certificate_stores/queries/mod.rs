@@ -415,7 +415,7 @@ pub(super) async fn listable_jobs(
         FROM jobs j
         JOIN certificate_stores s ON s.id = j.store_id
         JOIN store_types t ON t.id = s.store_type
-        JOIN agents a ON a.id = j.agent_id AND a.status = 2
+        JOIN agents a ON a.id = j.agent_id AND a.status = 2 AND a.drained_at IS NULL
         WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2 AND j.operation BETWEEN 1 AND 4
             AND ('CertStores.' || t.capability || CASE j.operation WHEN 1 THEN '.Inventory' ELSE '.Management' END)
                 = ANY(a.capabilities)

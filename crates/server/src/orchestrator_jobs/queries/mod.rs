@@ -104,7 +104,7 @@ pub(super) async fn withdraw(
 
 pub(super) async fn lease(
     db: &mut PgConnection,
-    agent: AgentId,
+    (agent, instance): (AgentId, Uuid),
     now: DateTime<Utc>,
     until: DateTime<Utc>,
     window: i64,
@@ -131,7 +131,8 @@ pub(super) async fn lease(
                 SELECT id FROM jobs
                 WHERE id = ANY (ARRAY(SELECT id FROM heads ORDER BY run_at, id LIMIT $5)) AND state = 1
                 FOR UPDATE SKIP LOCKED))
-            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2)
+            AND EXISTS (SELECT 1 FROM agents
+                WHERE agents.id = $1 AND agents.status = 2 AND agents.drained_at IS NULL AND agents.instance = $6)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
             store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
         agent.uuid(),
@@ -139,6 +140,7 @@ pub(super) async fn lease(
         until,
         window,
         limit,
+        instance,
     )
     .fetch_all(db)
     .await?;
@@ -189,7 +191,8 @@ pub(super) async fn due_agents(
         r#"-- name: due_agents
         SELECT agent AS "agent!: AgentId" FROM unnest($1::uuid[]) AS held(agent)
         WHERE EXISTS (SELECT 1 FROM jobs
-            WHERE agent_id = agent AND state = 1 AND run_at <= $2 AND operation <> 6)"#,
+            WHERE agent_id = agent AND state = 1 AND run_at <= $2 AND operation <> 6)
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = agent AND agents.drained_at IS NULL)"#,
         &agents,
         now,
     )
@@ -342,7 +345,7 @@ pub(super) async fn lease_one(
             AND (operation = 1 OR NOT EXISTS (SELECT 1 FROM jobs earlier
                 WHERE earlier.agent_id = $1 AND earlier.store_id = jobs.store_id AND earlier.state = 1
                     AND earlier.operation NOT IN (1, 6) AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
-            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2)
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2 AND agents.drained_at IS NULL)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
             store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
         agent.uuid(),

@@ -1,6 +1,7 @@
 //! Statements of what attempts sent back, and of log retrieval.
 
 use chrono::{DateTime, Utc};
+use sealift_protocol::agent::leases::LeaseKey;
 use sealift_protocol::{AgentId, JobId};
 use sqlx::PgConnection;
 
@@ -67,6 +68,24 @@ pub(in crate::orchestrator_jobs) async fn delete_old_data(
     Ok(done.rows_affected())
 }
 
+/// The history id of a running retrieval of an agent's log.
+pub(in crate::orchestrator_jobs) async fn running_log(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- name: running_log
+        SELECT history_id AS "history_id!" FROM jobs
+        WHERE id = $1 AND lease_token = $2 AND agent_id = $3 AND state = 2 AND operation = 9"#,
+        lease.job_id.uuid(),
+        lease.lease_token,
+        agent.uuid()
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// Whether a retrieval of an agent's log waits or runs.
 pub(in crate::orchestrator_jobs) async fn is_fetching(
     db: &mut PgConnection,
@@ -92,7 +111,7 @@ pub(in crate::orchestrator_jobs) async fn listable_alone(
         AloneRow,
         r#"-- name: listable_alone
         SELECT j.id AS "id: JobId", j.operation, j.details ->> 'JobTypeId' AS job_type_id
-        FROM jobs j JOIN agents a ON a.id = j.agent_id AND a.status = 2
+        FROM jobs j JOIN agents a ON a.id = j.agent_id AND a.status = 2 AND a.drained_at IS NULL
         WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2 AND j.operation IN (9, 10)
             AND EXISTS (SELECT 1 FROM unnest(a.capabilities) AS known
                 WHERE lower(known) = lower('Custom.' || CASE j.operation WHEN 9 THEN 'FetchLogs' ELSE j.store_type END))

@@ -26,6 +26,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Takes one agent back to its first contact, without identity and jobs."),
         Endpoint::post("/Agents/{id}/FetchLogs", MODIFY, || web::to(fetch_logs))
             .summary("Has an agent send its log; JobStatus/Data answers it once it came."),
+        Endpoint::post("/Agents/Drain", MODIFY, || web::to(drain))
+            .summary("Has agents finish what they have and take no new jobs. All of them, or none.")
+            .body_list::<AgentId>()
+            .example(r#"["{{other_agent}}"]"#),
+        Endpoint::post("/Agents/Resume", MODIFY, || web::to(resume))
+            .summary(
+                "Has drained agents take jobs again, unless they were drained on their own machines, too.",
+            )
+            .body_list::<AgentId>()
+            .example(r#"["{{other_agent}}"]"#),
         Endpoint::delete("/Agents/{id}", MODIFY, || web::to(delete))
             .summary("Deletes an agent that serves no certificate store, with its jobs."),
     ]
@@ -63,6 +73,32 @@ async fn reset_all(
     agent_jobs::reset(&mut db, caller, ids, floor.now()).await?;
     db.commit().await?;
     directory.forget(ids);
+    Ok(answer::no_content())
+}
+
+async fn drain(
+    floor: Data<Floor>,
+    caller: Principal,
+    body: Body<Vec<String>>,
+) -> Result<HttpResponse, Failure> {
+    let ids = agents::ids(&body.0)?;
+    let mut db = floor.database.main.begin().await?;
+    agents::drain(&mut db, &caller, &ids, floor.now()).await?;
+    db.commit().await?;
+    Ok(answer::no_content())
+}
+
+async fn resume(
+    floor: Data<Floor>,
+    dispatch: Data<Dispatch>,
+    caller: Principal,
+    body: Body<Vec<String>>,
+) -> Result<HttpResponse, Failure> {
+    let ids = agents::ids(&body.0)?;
+    let mut db = floor.database.main.begin().await?;
+    agents::resume(&mut db, &caller, &ids, floor.now()).await?;
+    db.commit().await?;
+    dispatch.ring_all(ids);
     Ok(answer::no_content())
 }
 

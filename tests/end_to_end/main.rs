@@ -6,6 +6,7 @@
     reason = "every function here belongs to a test, and what a test cannot read ends it"
 )]
 
+mod agent_operations;
 mod canaries;
 mod documentation;
 mod imported_authority;

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use sealift_pki::{CertificateRequest, DistinguishedName, KeyAlgorithm, PrivateKey, pem};
 use sealift_protocol::agent::leases::{
     CompleteAnswer, CompleteRequest, Completion, Disposition, LeaseAnswer, LeaseKey, LeaseRequest, LeasedJob,
-    Outcome,
+    Outcome, REFUSAL_HEADER,
 };
 use sealift_protocol::agent::registration::{Register, Registered, pack_version, parameters};
 use sealift_protocol::agent::{VIRTUAL_DIRECTORY, paths};
@@ -138,6 +138,22 @@ impl RawAgent {
         let (status, body) = self.call(paths::LEASE, &request).await;
         assert_eq!(status, StatusCode::OK);
         serde_json::from_value::<LeaseAnswer>(body).expect("a lease answer").jobs
+    }
+
+    /// The same agent at another replica of its server.
+    pub fn at(&self, server: &TestServer) -> Self {
+        let http = http(&server.ready.ca_file, Some(&self.identity()));
+        Self { http, door: server.ready.agent_url.clone(), ..self.clone() }
+    }
+
+    /// Asks for jobs in any words; the status, why it was refused, and the answer.
+    pub async fn ask(&self, request: &LeaseRequest) -> (StatusCode, Option<String>, Value) {
+        let address = format!("{}/{}", self.door, paths::LEASE);
+        let answer = self.http.post(address).json(request).send().await.expect("an answer");
+        let refusal =
+            answer.headers().get(REFUSAL_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (status, text) = (answer.status(), answer.text().await.expect("a body"));
+        (status, refusal, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
     /// Reports one attempt.

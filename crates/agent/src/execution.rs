@@ -125,10 +125,6 @@ async fn fetch_log(agent: &Agent, max_bytes: u32) -> Result<Done, Failure> {
 }
 
 const fn kind(work: &Work) -> &'static str {
-    let _lane = match work {
-        Work::Inventory => None,
-        _ => Some(write_lane::enter(&attempt, &allowed).await?),
-    };
     match work {
         Work::Inventory => "inventory",
         Work::Add(_) => "adding a certificate",

@@ -88,7 +88,7 @@ impl History {
 
 /// The order of job history in which the last attempt of a job comes first. In this API 1 means descending
 /// (operator contract, chapter 2.1).
-fn newest_first() -> [(&'static str, String); 2] {
+pub(super) fn newest_first() -> [(&'static str, String); 2] {
     [("SortField", "JobHistoryId".to_owned()), ("SortAscending", "1".to_owned())]
 }
 

@@ -146,8 +146,7 @@ async fn a_restart_works_at_once_and_of_two_that_live_the_newer_is_the_copy() {
 async fn every_replica_decides_alike() {
     let url = postgres::database().await.expose().to_owned();
     let one = TestServer::start_with(&[("database.url", &url)]).await;
-    let key = one.data_dir().join("sealing.key").display().to_string();
-    let two = TestServer::start_with(&[("database.url", &url), ("sealing.key_file", &key)]).await;
+    let two = TestServer::beside(&one, &url).await;
     let agent = RawAgent::enroll(&one, "web1.example.test").await;
     let elsewhere = agent.at(&two);
     let original = Process::begin(&agent, "web1");

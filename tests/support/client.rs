@@ -68,6 +68,11 @@ impl Client {
         Self { http: http(ca_file, None), base_url: base_url.to_owned(), credentials }
     }
 
+    /// Another replica with the same credentials.
+    pub fn at(&self, ready: &Ready) -> Self {
+        Self::new(&ready.base_url, &ready.ca_file, self.credentials.clone())
+    }
+
     /// The same server with other credentials.
     pub fn with(&self, credentials: Credentials) -> Self {
         Self { credentials, ..self.clone() }

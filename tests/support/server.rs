@@ -54,6 +54,17 @@ impl TestServer {
 
     /// A server with some keys set, dotted, as in `jobs.lease_seconds`.
     pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        Self::launch(settings, Client::administrator).await
+    }
+
+    /// A second replica of a server, on the same database, whose address the first was started with.
+    pub async fn beside(first: &Self, database_url: &str) -> Self {
+        let key = first.data_dir().join("sealing.key").display().to_string();
+        let settings = [("database.url", database_url), ("sealing.key_file", key.as_str())];
+        Self::launch(&settings, |ready| first.admin.at(ready)).await
+    }
+
+    async fn launch(settings: &[(&'static str, &str)], administrator: impl FnOnce(&Ready) -> Client) -> Self {
         let directory =
             tempfile::Builder::new().prefix("sealift-test-server-").tempdir().expect("a directory");
         let mut options: BTreeMap<&str, String> = BTreeMap::from([
@@ -70,7 +81,7 @@ impl TestServer {
         let application = Application::build(configuration, clock.clone()).await.expect("the server starts");
         let (ready, parts) = (application.ready().clone(), Arc::clone(application.parts()));
         let running = application.start().await.expect("the server serves");
-        let admin = Client::administrator(&ready);
+        let admin = administrator(&ready);
         Self { ready, clock, parts, admin, directory, running: Some(running) }
     }
 

@@ -92,7 +92,11 @@ fn last_lines(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
-    let end = &text[text.ceil_char_boundary(text.len() - most)..];
+    let begin = text.ceil_char_boundary(text.len() - most);
+    let end = &text[begin..];
+    if text[..begin].ends_with('\n') {
+        return end;
+    }
     match end.find('\n') {
         Some(cut) if cut + 1 < end.len() => &end[cut + 1..],
         _ => end,
@@ -157,7 +161,7 @@ mod tests {
         let (_directory, log) = filled(1 << 20, 3);
         assert_eq!(log.end(30).unwrap(), "line 00001\nline 00002\n");
         log.make_writer().write_all("öffnet password=canary-ü\n".as_bytes()).unwrap();
-        let end = log.end(40).unwrap();
+        let end = log.end(30).unwrap();
         assert_eq!(end, "öffnet password=[removed]\n");
         log.make_writer().write_all("é".repeat(100).as_bytes()).unwrap();
         assert_eq!(log.end(11).unwrap(), "é".repeat(5));

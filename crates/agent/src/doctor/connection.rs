@@ -115,7 +115,10 @@ async fn connected(findings: &mut Findings, configuration: &Configuration) -> bo
 
 fn unanswered(findings: &mut Findings, error: &CallError) {
     let text = error.to_string();
-    let remedy = if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") {
+    let remedy = if text.contains("UnknownIssuer")
+        || text.contains("BadSignature")
+        || text.contains("CaUsedAsEndEntity")
+    {
         "the server's certificate is from an authority that ca_file does not hold: fetch it from /ca/root.pem of the server, \
          compare its fingerprint, and write it there"
     } else if text.contains("NotValidForName") || text.contains("not valid for name") {

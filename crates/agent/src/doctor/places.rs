@@ -130,7 +130,10 @@ fn writable(findings: &mut Findings, what: &str, directory: &Path) {
             "give the agent's user the right to write it, and list it under ReadWritePaths of the service unit",
         );
     }
-    if let Ok(space) = statvfs(directory) {
+    // Some network file systems do not say how large they are.
+    if let Ok(space) = statvfs(directory)
+        && space.f_blocks > 0
+    {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         let message = format!("{what}: {} KiB are free at {shown}", free / 1024);
         match free {

@@ -31,6 +31,7 @@ mod metadata_fields;
 mod odd_requests;
 mod permissions;
 mod proof;
+mod published_outcomes;
 mod published_protocol;
 mod query_language;
 mod query_table;

@@ -3,6 +3,7 @@
 mod delivery;
 mod inventory;
 mod management;
+mod refusals;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

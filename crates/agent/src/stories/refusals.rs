@@ -1,0 +1,60 @@
+//! Stories of jobs that fail for a reason of their own: each ends with its code.
+
+use super::*;
+
+async fn codes_of(story: &Story, jobs: &[&LeasedJob]) -> Vec<(Outcome, String)> {
+    story.give(jobs);
+    let completions = story.run_until_reported(jobs.len()).await;
+    completions
+        .into_iter()
+        .map(|completion| (completion.outcome, completion.error_code.unwrap_or_default()))
+        .collect()
+}
+
+#[tokio::test]
+async fn another_certificate_in_the_place_is_left_alone() {
+    let story = Story::begin(None).await;
+    let issuer = authority();
+    let (first, key) = host_certificate(&issuer, "www.example.test");
+    let (second, other_key) = host_certificate(&issuer, "www.example.test");
+    let mut careful = story.job(add(&second, &other_key));
+    if let Work::Add(work) = &mut careful.work {
+        work.overwrite = false;
+    }
+    let found = codes_of(&story, &[&story.job(add(&first, &key)), &careful]).await;
+    assert_eq!(found[1], (Outcome::Failure, "already_exists".to_owned()));
+    assert!(text(&story.path()).contains(first.to_pem().trim()));
+}
+
+#[tokio::test]
+async fn a_share_wants_its_password_and_a_key() {
+    let story = Story::begin(None).await;
+    let share = story.server.path("share");
+    std::fs::create_dir(&share).unwrap();
+    let (certificate, key) = host_certificate(&authority(), "www.example.test");
+    let on_share = |work, password: &str| {
+        let mut job = story.job(work);
+        job.store.store_type = "CCS".to_owned();
+        job.store.path = share.to_str().unwrap().to_owned();
+        job.store.password = Some(Secret::new(password));
+        job
+    };
+    let mut bare = on_share(add(&certificate, &key), "canary-password");
+    if let Work::Add(work) = &mut bare.work {
+        work.private_key = None;
+    }
+    let good = on_share(add(&certificate, &key), "canary-password");
+    let wrong = on_share(add(&certificate, &key), "another-password");
+    let found = codes_of(&story, &[&bare, &good, &wrong]).await;
+    assert_eq!(found[0], (Outcome::Failure, "entry_refused".to_owned()));
+    assert_eq!(found[2], (Outcome::Failure, "wrong_password".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_no_inventory_at_all_is_told_so() {
+    let story = Story::begin(None).await;
+    atomic_file::write(&story.path(), b"", 0o600).unwrap();
+    locked(&story.door.dispositions).extend([InventoryDisposition::SendEverything; 2]);
+    let found = codes_of(&story, &[&story.job(Work::Inventory)]).await;
+    assert_eq!(found[0], (Outcome::TransientFailure, "inventory_refused".to_owned()));
+}

@@ -27,26 +27,30 @@ async fn another_certificate_in_the_place_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_share_wants_its_password_and_a_key() {
+async fn a_wrong_password_and_a_missing_key_are_told_apart() {
     let story = Story::begin(None).await;
-    let share = story.server.path("share");
-    std::fs::create_dir(&share).unwrap();
     let (certificate, key) = host_certificate(&authority(), "www.example.test");
-    let on_share = |work, password: &str| {
+    let at = |store_type: &str, place: &str, work, password: &str| {
         let mut job = story.job(work);
-        job.store.store_type = "CCS".to_owned();
-        job.store.path = share.to_str().unwrap().to_owned();
+        job.store.store_type = store_type.to_owned();
+        job.store.path = story.server.path(place).to_str().unwrap().to_owned();
         job.store.password = Some(Secret::new(password));
         job
     };
-    let mut bare = on_share(add(&certificate, &key), "canary-password");
+    std::fs::create_dir(story.server.path("share")).unwrap();
+    let mut bare = at("CCS", "share", add(&certificate, &key), "canary-password");
     if let Work::Add(work) = &mut bare.work {
         work.private_key = None;
     }
-    let good = on_share(add(&certificate, &key), "canary-password");
-    let wrong = on_share(add(&certificate, &key), "another-password");
+    let mut named = add(&certificate, &key);
+    if let Work::Add(work) = &mut named {
+        work.alias = Some("www".to_owned());
+    }
+    let good = at("PKCS12", "tls/site.p12", named, "canary-password");
+    let wrong = at("PKCS12", "tls/site.p12", Work::Inventory, "another-password");
     let found = codes_of(&story, &[&bare, &good, &wrong]).await;
     assert_eq!(found[0], (Outcome::Failure, "entry_refused".to_owned()));
+    assert_eq!(found[1].0, Outcome::Success, "{found:?}");
     assert_eq!(found[2], (Outcome::Failure, "wrong_password".to_owned()));
 }
 

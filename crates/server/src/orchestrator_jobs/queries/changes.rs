@@ -43,7 +43,7 @@ pub(in crate::orchestrator_jobs) struct WaitingRow {
     pub(in crate::orchestrator_jobs) recurring: bool,
 }
 
-fn uuids<T: Copy + Into<Uuid>>(ids: &[T]) -> Vec<Uuid> {
+pub(super) fn uuids<T: Copy + Into<Uuid>>(ids: &[T]) -> Vec<Uuid> {
     ids.iter().map(|id| (*id).into()).collect()
 }
 

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
-use chrono::TimeDelta;
-use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
+use sealift_protocol::agent::inventory::InventoryPage;
 use sealift_protocol::agent::leases::{
-    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, RenewAnswer, RenewRequest,
-    StepsRequest,
+    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 
 use super::completion::{Completions, Reported};
 use super::identity::ApprovedAgent;
 use super::wire::{Refusal, strict};
-use super::{poll, published, registration};
+use super::{direct, poll, published, registration};
 use crate::authority::Authority;
 use crate::certificate_stores::{self, Upload};
 use crate::floor::Floor;
@@ -69,12 +67,7 @@ fn bounded(count: usize) -> Result<(), Refusal> {
 async fn renew(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {
     let request: RenewRequest = strict(&body)?;
     bounded(request.leases.len())?;
-    let lease_seconds = floor.configuration.jobs.lease_seconds;
-    let until = floor.now() + TimeDelta::seconds(lease_seconds.into());
-    let mut db = floor.database.main.acquire().await?;
-    let renewed = orchestrator_jobs::renew(&mut db, agent.id, &request.leases, until).await?;
-    let lost = request.leases.iter().map(|lease| lease.job_id).filter(|job| !renewed.contains(job)).collect();
-    Ok(answer::json(&RenewAnswer { renewed, lost, lease_seconds }))
+    Ok(answer::json(&direct::renew(&floor, agent.id, &request).await?))
 }
 
 async fn steps(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {
@@ -113,11 +106,7 @@ async fn inventory(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Res
     });
     let upload =
         parsed.await.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))??;
-    let mut transaction = floor.database.main.begin().await?;
-    let stored = certificate_stores::store_page(&mut transaction, agent.id, &upload, floor.now()).await;
-    let disposition = stored.map_err(crate::http::Failure::from)?;
-    transaction.commit().await?;
-    Ok(answer::json(&InventoryAnswer { disposition }))
+    Ok(answer::json(&direct::upload(&floor, agent.id, &upload).await?))
 }
 
 async fn discovered(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {

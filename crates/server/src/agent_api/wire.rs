@@ -10,7 +10,7 @@ use crate::http::Failure;
 
 /// A refused call: a status and no body.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     reason: String,
 }

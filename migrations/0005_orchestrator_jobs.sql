@@ -34,6 +34,7 @@ CREATE TABLE jobs (
     started_at     timestamptz, -- start of the running or last attempt
     history_id     bigint, -- history id of the running or last attempt
     inventoried    boolean     NOT NULL DEFAULT false, -- the running attempt has stored a whole inventory
+    verification   jsonb, -- what the running or last attempt was told to prove its result by; null for nothing
     CHECK ((state = 2) = (lease_token IS NOT NULL)),
     CHECK ((state = 2) = (lease_until IS NOT NULL)),
     CHECK ((state = 5) = (retry_at IS NOT NULL)),
@@ -78,14 +79,22 @@ CREATE TABLE job_history (
     lease_token    uuid, -- lets a repeated report be recognised; null for an attempt that ended without one
     message        text        NOT NULL CHECK (length(message) <= 8000), -- what happened, for people
     error_code     text, -- stable code of what went wrong
+    installed      boolean, -- the agent read back what was asked for; null where it did not say
+    verified       smallint CHECK (verified IN (0, 1, 2)), -- whether it is served: 0 not asked, 1 yes, 2 not proved; null where the agent did not say
     PRIMARY KEY (id, finished_at),
     CHECK (started_at <= finished_at),
     CHECK (status <> 5 OR result = 4)
 ) PARTITION BY RANGE (finished_at);
 COMMENT ON TABLE job_history IS 'One row for each finished attempt. Months are dropped whole, never deleted from.';
 CREATE INDEX job_history_job ON job_history (job_id);
-CREATE INDEX job_history_store ON job_history (store_id, id DESC);
-CREATE INDEX job_history_store_trouble ON job_history (store_id, id DESC) WHERE result <> 2;
+-- As the list selects it: a job that works on no store has none.
+CREATE INDEX job_history_store ON job_history (nullif(store_id, job_id), id DESC);
+CREATE INDEX job_history_agent ON job_history (lower(agent_machine), id DESC);
+CREATE INDEX job_history_certificate ON job_history (certificate_id, id DESC) WHERE certificate_id IS NOT NULL;
+-- For callers that ask seldom; the rows of the others are found on the way down by id. No hash: many rows of one caller
+-- make each insert walk a chain of pages.
+CREATE INDEX job_history_caller ON job_history (lower(requested_by));
+CREATE INDEX job_history_store_trouble ON job_history (nullif(store_id, job_id), id DESC) WHERE result <> 2;
 CREATE INDEX job_history_trouble ON job_history (id DESC) WHERE result <> 2;
 
 -- owner: orchestrator_jobs
@@ -100,11 +109,26 @@ CREATE TABLE job_steps (
     code        text        NOT NULL CHECK (code ~ '^[a-z0-9_]{1,40}$'), -- stable code
     message     text        NOT NULL CHECK (length(message) <= 4000), -- for people; no secret
     elapsed_ms  bigint      NOT NULL CHECK (elapsed_ms >= 0), -- since the agent took the job up
+    duration_ms bigint      CHECK (duration_ms >= 0), -- how long the step took; null for one that only says that something is so
+    before      text        CHECK (length(before) <= 400), -- what was there before, in few words
+    after       text        CHECK (length(after) <= 400), -- what was there afterwards
     received_at timestamptz NOT NULL, -- by the server's clock
     PRIMARY KEY (job_id, attempt, ordinal)
 );
 COMMENT ON TABLE job_steps IS 'What agents reported of running attempts. Only appended to; a repeat is ignored.';
 CREATE INDEX job_steps_received ON job_steps (received_at);
+
+-- owner: orchestrator_jobs
+CREATE TABLE attempt_evidence (
+    history_id  bigint      PRIMARY KEY, -- the attempt that brought it
+    job_id      uuid        NOT NULL, -- its job
+    attempt     smallint    NOT NULL, -- which attempt of the job
+    evidence    jsonb       NOT NULL, -- as in the agent protocol, Evidence, made fit: certificates before and after, what each target showed, what was put back, what would be done
+    stored_at   timestamptz NOT NULL -- when it came; it goes when its month of history goes
+);
+COMMENT ON TABLE attempt_evidence IS 'What attempts found and proved, apart from history, whose rows stay small.';
+CREATE INDEX attempt_evidence_job ON attempt_evidence (job_id, history_id);
+CREATE INDEX attempt_evidence_stored ON attempt_evidence (stored_at);
 
 -- owner: orchestrator_jobs
 CREATE TABLE job_data (

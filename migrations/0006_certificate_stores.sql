@@ -158,6 +158,7 @@ CREATE TABLE certificate_stores (
     inventory_job_id   uuid, -- the schedule's id as clients see it
     inventory_version  text, -- the agent's name for what store_entries hold; null before the first whole inventory
     inventoried_at     timestamptz, -- when that was stored
+    verification       jsonb       CHECK (jsonb_typeof(verification) = 'object'), -- how its agent proves that what is stored is served: {Targets, DeriveFromNames, OnMismatch, DeadlineSeconds}; null for not at all
     created_at         timestamptz NOT NULL, -- when it was made
     CHECK ((inventory_schedule IS NULL) = (inventory_job_id IS NULL)),
     CHECK (next_inventory_at IS NULL OR inventory_schedule IS NOT NULL)
@@ -190,3 +191,22 @@ CREATE TABLE store_entry_certificates (
 );
 COMMENT ON TABLE store_entry_certificates IS 'The certificates of each entry, end entity first.';
 CREATE INDEX store_entry_certificates_certificate ON store_entry_certificates (certificate_id);
+
+-- owner: certificate_stores
+CREATE TABLE store_served (
+    store_id    uuid        NOT NULL REFERENCES certificate_stores ON DELETE CASCADE, -- the store
+    host        text        NOT NULL CHECK (length(host) BETWEEN 1 AND 255), -- what was connected to
+    port        integer     NOT NULL CHECK (port BETWEEN 1 AND 65535), -- and where there
+    server_name text        NOT NULL CHECK (length(server_name) BETWEEN 1 AND 255), -- name offered in the handshake
+    wanted      text        CHECK (wanted ~ '^[0-9A-F]{40}$'), -- thumbprint of what it should show; null where the agent did not say
+    thumbprint  text        CHECK (thumbprint ~ '^[0-9A-F]{40}$'), -- of what it showed; null when there was no handshake
+    matches     boolean     NOT NULL, -- it showed what it should
+    protocol    text        CHECK (protocol IN ('1.2', '1.3')), -- version of TLS that was spoken
+    reason      text        CHECK (length(reason) <= 1000), -- what differs, or why there was no handshake
+    history_id  bigint      NOT NULL, -- the attempt that looked; a report that comes late changes nothing
+    seen_at     timestamptz NOT NULL, -- when its report came
+    PRIMARY KEY (store_id, host, port, server_name),
+    CHECK (NOT matches OR thumbprint IS NOT NULL)
+);
+COMMENT ON TABLE store_served IS 'What the targets of each store showed last, told by its agent.';
+CREATE INDEX store_served_differs ON store_served (store_id) WHERE NOT matches;

@@ -37,6 +37,9 @@ async fn a_drained_agent_finishes_what_it_has_and_its_jobs_wait() {
     assert_eq!((&shown["By"], &shown["OnMachine"]), (&json!("admin"), &json!(false)));
     add("/etc/tls/b.pem").await;
     assert!(agent.lease(0).await.is_empty());
+    let filter = format!("AgentId -eq \"{}\"", agent.id);
+    let waiting = server.admin.query("/OrchestratorJobs/ScheduledJobs", &filter).await;
+    assert!(waiting.text.contains("agent_drained"), "{}", waiting.text);
     let key = json!([{"JobId": held.job_id, "LeaseToken": held.lease_token}]);
     let (_, renewed) = agent.call(paths::RENEW, &json!({"Leases": key})).await;
     assert_eq!(renewed["Renewed"], json!([held.job_id]), "what it has, it keeps");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reqwest::Method;
+use sealift_protocol::agent::error_catalogue::{CATALOGUE, FailureClass};
 use sealift_server::configuration::Configuration;
 use sealift_server::startup::routes;
 use serde_json::{Value, json};
@@ -138,6 +139,24 @@ fn the_exit_codes_are_those_of_the_program() {
     for line in told {
         assert!(section("Automation").contains(&line), "not in README.md: {line}");
     }
+}
+
+#[test]
+fn every_error_code_has_its_row() {
+    let class = |class: FailureClass| match class {
+        FailureClass::Transient => "may help",
+        FailureClass::NeedsPerson => "needs a person first",
+        FailureClass::Never => "never helps",
+        FailureClass::Interrupted => "goes on by itself",
+    };
+    let known: Vec<Vec<String>> = CATALOGUE
+        .iter()
+        .map(|entry| {
+            let code = format!("`{}`", entry.code);
+            [code.as_str(), class(entry.class), entry.meaning, entry.remedy].map(str::to_owned).to_vec()
+        })
+        .collect();
+    assert_eq!(rows("Error codes"), known);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use sealift_protocol::agent::leases::{
     Outcome, REFUSAL_HEADER,
 };
 use sealift_protocol::agent::registration::{Register, Registered, pack_version, parameters};
+use sealift_protocol::agent::verification::Evidence;
 use sealift_protocol::agent::{VIRTUAL_DIRECTORY, paths};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -164,7 +165,18 @@ impl RawAgent {
 
     /// Reports by lease.
     pub async fn complete_key(&self, lease: LeaseKey, outcome: Outcome, message: &str) -> Disposition {
-        let completion = Completion::new(lease, outcome, message);
+        self.report(Completion::new(lease, outcome, message)).await
+    }
+
+    /// Reports one attempt with what it found and proved.
+    pub async fn prove(&self, job: &LeasedJob, outcome: Outcome, evidence: Evidence) -> Disposition {
+        let lease = LeaseKey { job_id: job.job_id, lease_token: job.lease_token };
+        let evidence = Some(evidence);
+        self.report(Completion { evidence, ..Completion::new(lease, outcome, "told with evidence") }).await
+    }
+
+    /// Sends a report as it is.
+    pub async fn report(&self, completion: Completion) -> Disposition {
         let (status, body) =
             self.call(paths::COMPLETE, &CompleteRequest { completions: vec![completion] }).await;
         assert_eq!(status, StatusCode::OK);

@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod client;
 pub mod examples;
+pub mod invariants;
 pub mod machine;
 pub mod oidc;
 pub mod postgres;

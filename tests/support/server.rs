@@ -105,6 +105,14 @@ impl TestServer {
         self.directory.path().join("data")
     }
 
+    /// Ends it, sweeps and all; answers its directory, in which another server can go on with the same keys.
+    pub async fn retire(mut self) -> TempDir {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        self.directory
+    }
+
     /// Ends it.
     pub async fn stop(mut self) {
         if let Some(running) = self.running.take() {

@@ -107,7 +107,12 @@ impl Client {
         self.send(self.request(Method::POST, path, &Query::new()).json(body)).await
     }
 
-    /// The same, with the form in which a certificate is wanted.
+    /// Replaces.
+    pub(crate) async fn put<B: Serialize>(&self, path: &[&str], body: &B) -> Result<Answer, Failure> {
+        self.send(self.request(Method::PUT, path, &Query::new()).json(body)).await
+    }
+
+    /// Creates or acts, with the form in which a certificate is wanted.
     pub(crate) async fn post_for_format<B: Serialize>(
         &self,
         path: &[&str],

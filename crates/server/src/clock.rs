@@ -10,6 +10,8 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Clock {
     offset: watch::Sender<TimeDelta>,
+    /// Where a clock stands that does not run by itself.
+    standing: Option<DateTime<Utc>>,
 }
 
 /// Longest single sleep; a clock that was set while we slept is noticed within this time.
@@ -18,13 +20,18 @@ const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(60);
 impl Clock {
     /// The wall clock.
     pub fn system() -> Self {
-        Self { offset: watch::Sender::new(TimeDelta::zero()) }
+        Self { offset: watch::Sender::new(TimeDelta::zero()), standing: None }
+    }
+
+    /// A clock that moves only by [`Clock::advance`], for tests that choose every time themselves.
+    pub fn standing(at: DateTime<Utc>) -> Self {
+        Self { standing: Some(at), ..Self::system() }
     }
 
     /// The time now, cut to microseconds, which is what the database keeps.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
     pub fn now(&self) -> DateTime<Utc> {
-        let now = Utc::now() + *self.offset.borrow();
+        let now = self.standing.unwrap_or_else(Utc::now) + *self.offset.borrow();
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 

@@ -69,9 +69,7 @@ impl Sweep {
         match self {
             Self::ExpireLeases => {
                 let mut transaction = floor.database.main.begin().await?;
-                let ended =
-                    orchestrator_jobs::sweep::expire_leases(&mut transaction, jobs.retry_seconds, now)
-                        .await?;
+                let ended = orchestrator_jobs::sweep::expire_leases(&mut transaction, now).await?;
                 certificate_stores::follow_with_inventory(&mut transaction, &ended, jobs.max_attempts, now)
                     .await?;
                 transaction.commit().await?;

@@ -21,10 +21,10 @@ FROM (SELECT * FROM certificates ORDER BY id LIMIT 1) AS one, generate_series(1,
 
 INSERT INTO job_history (id, job_id, request_id, agent_id, store_id, job_type, operation, attempt, status, result,
     scheduled, run_at, requested_at, requested_by, started_at, finished_at, certificate_id, agent_machine,
-    client_machine, store_path, store_type, message, error_code)
+    client_machine, store_path, store_type, details, had_secret, message, error_code)
 SELECT nextval('job_history_id'), gen_random_uuid(), gen_random_uuid(), '00000000-0000-7000-8000-000000000001',
     ('00000000-0000-7000-8000-' || lpad(to_hex(n % 100000), 12, '0'))::uuid, 2, 2, 1, 3,
     CASE WHEN n % 33 = 0 THEN 4 ELSE 2 END, false, at, at, 'automation', at, at + interval '2 seconds', 1,
-    'host-' || n % 20000 || '.example.test', 'host-' || n % 20000 || '.example.test', '/srv/tls/1.pem', 'PEM',
+    'host-' || n % 20000 || '.example.test', 'host-' || n % 20000 || '.example.test', '/srv/tls/1.pem', 'PEM', '{}', false,
     'installed and read back', CASE WHEN n % 33 = 0 THEN 'store_unreadable' END
 FROM (SELECT n, now() - (:history - n) * interval '3 seconds' AS at FROM generate_series(1, :history) AS n) AS made;

@@ -3,6 +3,7 @@
 mod delivery;
 mod inventory;
 mod management;
+mod refusals;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -84,7 +85,7 @@ struct Story {
 
 impl Story {
     /// An agent that may use PEM stores below `tls/`, with a command after a change where one is given, Java keystores
-    /// there, and the Central Certificate Store `share`.
+    /// there, the Central Certificate Store `share`, and the PKCS#12 file `tls/site.p12`.
     async fn begin(command: Option<&str>) -> Self {
         let door = Arc::new(Door::default());
         let server = ScriptedServer::start({
@@ -99,10 +100,11 @@ impl Story {
         });
         let lines = format!(
             "[[stores]]\ntype = 'PEM'\npath_prefix = '{}'\n{after}\n[[stores]]\ntype = 'JKS'\npath_prefix = '{}'\n\
-             [[stores]]\ntype = 'CCS'\npath = '{}'\n",
+             [[stores]]\ntype = 'CCS'\npath = '{}'\n[[stores]]\ntype = 'PKCS12'\npath = '{}'\n",
             server.path("tls").display(),
             server.path("tls").display(),
             server.path("share").display(),
+            server.path("tls/site.p12").display(),
         );
         let (agent, tell) = server.known_agent(&lines, 0, 90);
         Self { door, server, agent, tell, store: StoreId::generate() }

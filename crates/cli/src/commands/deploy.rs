@@ -6,7 +6,7 @@ use clap::Args;
 use sealift_protocol::operator::enrollment::{self, DeployStore, Deployed};
 use sealift_protocol::{JobId, StoreId, Timestamp};
 
-use super::{Waiting, jobs};
+use super::{Planning, Waiting, jobs};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Output, Table, fixed, flexible};
@@ -37,6 +37,8 @@ pub(super) struct Deploy {
     #[arg(long, value_name = "FILE")]
     entry_password_file: Option<PathBuf>,
     #[command(flatten)]
+    planning: Planning,
+    #[command(flatten)]
     waiting: Waiting,
 }
 
@@ -48,9 +50,7 @@ impl Deploy {
         let deployed: Deployed = answer.read()?;
         output.show(&answer, |_| Ok(table(&deployed)))?;
         let made: Vec<JobId> = deployed.jobs.iter().map(|made| made.job_id).collect();
-        if self.waiting.wait && !made.is_empty() {
-            jobs::watch(client, output, &made, &self.waiting.patience).await?;
-        }
+        jobs::follow(client, output, &made, &self.waiting, self.planning).await?;
         match deployed.failed_stores.len() {
             0 => Ok(()),
             failed => Err(Failure::Operation(format!(
@@ -71,6 +71,7 @@ impl Deploy {
             stores: stores.collect(),
             certificate_id: Some(self.certificate),
             job_time: self.at,
+            dry_run: self.planning.plan,
             password: self.entry_password_file.as_deref().map(secret_input::from_file).transpose()?,
             ..enrollment::Deploy::default()
         })
@@ -111,6 +112,7 @@ mod tests {
             alias: None,
             at: Some("2026-05-04T09:30:00Z".parse().unwrap()),
             entry_password_file: None,
+            planning: Planning::default(),
             waiting: Waiting { wait: false, patience: jobs::Patience::default() },
         }
     }

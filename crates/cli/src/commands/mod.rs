@@ -5,6 +5,7 @@ mod certificates;
 mod containers;
 mod deploy;
 mod enroll;
+mod errors;
 mod jobs;
 mod login;
 mod requests;
@@ -62,6 +63,7 @@ enum Call {
     /// Look at orchestrator jobs
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    Errors(errors::Errors),
     /// Approve agents and look at them
     #[command(subcommand)]
     Agents(agents::Agents),
@@ -105,6 +107,7 @@ impl Call {
             Self::Requests(requests) => requests.run(client, output).await,
             Self::Stores(stores) => stores.run(client, output).await,
             Self::Jobs(jobs) => jobs.run(client, output).await,
+            Self::Errors(errors) => errors.run(client, output).await,
             Self::Agents(agents) => agents.run(client, output).await,
             Self::Containers(containers) => containers.run(client, output).await,
             Self::Tokens(tokens) => tokens.run(client, output).await,
@@ -148,6 +151,15 @@ struct Waiting {
     wait: bool,
     #[command(flatten)]
     patience: jobs::Patience,
+}
+
+/// Whether the jobs of a command only say what they would do.
+#[derive(Debug, Clone, Copy, Default, Args)]
+struct Planning {
+    /// Change nothing: have the agents say what they would do, wait for it, and print it. With --json the
+    /// evidence of each job follows as a JSON value
+    #[arg(long)]
+    plan: bool,
 }
 
 /// Reads `NAME=VALUE`.

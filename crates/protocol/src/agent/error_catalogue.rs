@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What can be expected of another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FailureClass {
     /// It may pass by itself; the job is tried again.
     Transient,
@@ -113,6 +114,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         NeedsPerson,
         "the command after the change failed",
         "repair what the command complains of, then run the job again",
+    ),
+    entry(
+        "not_proved",
+        NeedsPerson,
+        "the change is in place, but its agent did not prove that every target of the store shows it",
+        "see the evidence of the attempt, and whether each target can be reached from the agent's machine",
     ),
     entry(
         "invalid_payload",

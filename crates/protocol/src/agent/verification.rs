@@ -14,6 +14,7 @@ pub const MAX_PLAN_ITEMS: usize = 200;
 
 /// How the result of a change is proved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Verification {
     /// Where a client connects to; at most [`MAX_TARGETS`].
@@ -29,6 +30,7 @@ pub struct Verification {
 
 /// One server to connect to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Target {
     /// Name or address to connect to.
@@ -45,6 +47,7 @@ pub struct Target {
 
 /// What to do when a target shows something else than what was installed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OnMismatch {
     /// Leave the change in place; the job ends as a warning.
     #[default]
@@ -57,6 +60,7 @@ pub enum OnMismatch {
 
 /// What one target showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct TargetResult {
     /// The target.
@@ -84,6 +88,7 @@ pub struct TargetResult {
 
 /// Whether what is served was looked at, and what came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Verified {
     /// The store names no target.
     #[default]
@@ -96,6 +101,7 @@ pub enum Verified {
 
 /// What an attempt found and proved, beside its outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Evidence {
     /// Whether the store was read back and holds what was asked for.
@@ -121,6 +127,7 @@ pub struct Evidence {
 
 /// How putting the old state back went.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Restored {
     /// Whether the store holds again what it held, as read back.
@@ -137,6 +144,7 @@ pub struct Restored {
 
 /// What a job would do: the result of a dry run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Plan {
     /// Whether the job would change anything.
@@ -165,6 +173,7 @@ pub struct Plan {
 
 /// A certificate in a [`Plan`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PlannedCertificate {
     /// SHA-1 thumbprint in upper-case hex.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate_stores::ServedTarget;
 use crate::{StoreId, Timestamp};
 
 pub use crate::operator::revoke_reason::RevokeReason;
@@ -156,6 +157,9 @@ pub struct Location {
     pub chain_level: i32,
     /// The store.
     pub cert_store_id: StoreId,
+    /// Ours: what the targets of the store showed that show this certificate, or should.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub served: Vec<ServedTarget>,
 }
 
 /// The key usage bits, one by one.
@@ -275,6 +279,9 @@ pub struct DetailedLocation {
     pub port: Option<i32>,
     /// Always null.
     pub network_name: Option<String>,
+    /// Ours: what the targets of the store showed that show this certificate, or should.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub served: Vec<ServedTarget>,
 }
 
 /// One element of `GET /Certificates/{id}/History`: something that a caller did with the certificate.

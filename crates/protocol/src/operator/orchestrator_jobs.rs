@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+use crate::agent::error_catalogue::FailureClass;
+use crate::agent::verification::{Evidence, Verified};
 use crate::{AgentId, JobId, Secret, StoreId, Timestamp};
 
 /// One row of `GET /OrchestratorJobs/JobHistory`: one attempt of a job.
@@ -50,9 +52,21 @@ pub struct JobHistoryRow {
     /// Ours: stable code of what went wrong.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error_code: Option<String>,
+    /// Ours: what to do about the error code, where it is one of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remedy: Option<String>,
     /// Ours: who asked for the job.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub requested_by: Option<String>,
+    /// Ours: whether the agent read back what was asked for; absent where it did not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub installed: Option<bool>,
+    /// Ours: whether TLS clients are shown it; absent where the agent did not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified: Option<Verified>,
+    /// Ours: whether the agent only said what it would do.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// A job that is not finished, or comes again: one row of `GET /OrchestratorJobs/ScheduledJobs`.
@@ -80,6 +94,12 @@ pub struct ScheduledJob {
     /// Ours: why it is not running; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waiting_reason: Option<String>,
+    /// Ours: the same as a stable code, such as `agent_silent`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting_reason_code: Option<String>,
+    /// Ours: whether the agent is only to say what it would do.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// One step of an attempt, as the agent reported it: ours, `GET /OrchestratorJobs/{id}/Steps`.
@@ -97,8 +117,46 @@ pub struct JobStep {
     pub message: String,
     /// Milliseconds since the agent took the job up.
     pub elapsed_milliseconds: i64,
+    /// How long the step took, in milliseconds; absent for steps that only say that something is so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_milliseconds: Option<i64>,
+    /// What was there before, in few words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<String>,
+    /// What was there afterwards.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<String>,
     /// When the server received it.
     pub received: Timestamp,
+}
+
+/// What one attempt found and proved: ours, `GET /OrchestratorJobs/{id}/Evidence`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct AttemptEvidence {
+    /// The attempt.
+    pub job_history_id: i64,
+    /// Which attempt of its job, from 1.
+    pub attempt: i32,
+    /// What the agent told, made fit.
+    #[serde(flatten)]
+    pub evidence: Evidence,
+}
+
+/// A stable code with which attempts end: ours, `GET /OrchestratorJobs/ErrorCodes`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase")]
+pub struct ErrorCode {
+    /// The code.
+    pub code: String,
+    /// What can be expected of another try.
+    pub class: FailureClass,
+    /// What happened.
+    pub meaning: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 /// Where a job stands (chapter 3.5).

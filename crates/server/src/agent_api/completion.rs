@@ -95,6 +95,10 @@ async fn finish(
     calls: &[Reported],
     now: DateTime<Utc>,
 ) -> Result<Vec<Finished>, Failure> {
+    let claims = calls.iter().flat_map(|call| {
+        call.completions.iter().filter_map(|one| Some((call.agent, one.lease, one.evidence.clone()?)))
+    });
+    let mut evidence = orchestrator_jobs::judge(db, claims.collect()).await?;
     let mut reports = Vec::new();
     let mut steps = Vec::new();
     for call in calls {
@@ -105,6 +109,7 @@ async fn finish(
                 outcome: completion.outcome,
                 message: completion.message.clone(),
                 error_code: completion.error_code.clone(),
+                evidence: evidence.remove(&completion.lease),
             });
             steps.push(Steps {
                 agent: call.agent,
@@ -114,7 +119,10 @@ async fn finish(
         }
     }
     orchestrator_jobs::record_steps(db, &steps, now).await?;
-    Ok(orchestrator_jobs::finish(db, &reports, floor.configuration.jobs.retry_seconds, now).await?)
+    let retry_seconds = floor.configuration.jobs.retry_seconds;
+    let finished = orchestrator_jobs::finish(db, &reports, retry_seconds, now).await?;
+    certificate_stores::note_served(db, &finished, &reports, now).await?;
+    Ok(finished)
 }
 
 fn answer(call: &Reported, recorded: &HashSet<LeaseKey>) -> CompleteAnswer {

@@ -8,6 +8,7 @@
 //! published protocol append what they read to their next answer.
 
 mod completion;
+mod direct;
 mod identity;
 mod poll;
 mod published;
@@ -16,5 +17,6 @@ mod routes;
 mod wire;
 
 pub(crate) use completion::{Completions, start_completions};
+pub(crate) use direct::{complete, lease, renew, upload_page};
 pub(crate) use identity::PeerCertificate;
 pub(crate) use routes::endpoints;

@@ -151,6 +151,7 @@ async fn take(
             outcome: Outcome::Failure,
             message: broken.reason,
             error_code: Some("job_not_possible".to_owned()),
+            evidence: None,
         })
         .collect();
     orchestrator_jobs::finish(&mut transaction, &reports, floor.configuration.jobs.retry_seconds, now)

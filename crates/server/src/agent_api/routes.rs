@@ -5,19 +5,18 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::TimeDelta;
 use sealift_protocol::AgentId;
-use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
+use sealift_protocol::agent::inventory::InventoryPage;
 use sealift_protocol::agent::leases::{
     CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, REFUSED_CLONED,
-    REFUSED_SUPERSEDED, RenewAnswer, RenewRequest, StepsRequest,
+    REFUSED_SUPERSEDED, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 
 use super::completion::{Completions, Reported};
 use super::identity::ApprovedAgent;
 use super::wire::{Refusal, strict};
-use super::{poll, published, registration};
+use super::{direct, poll, published, registration};
 use crate::agents::{self, Admission, Arrival, Directory};
 use crate::authority::Authority;
 use crate::certificate_stores::{self, Upload};
@@ -75,7 +74,7 @@ async fn admit(
     let arrival = Arrival::parse(request, call.peer_addr().map(|address| address.ip()))
         .map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, reason))?;
     let refuse = |code, reason| Err(Refusal::coded(StatusCode::CONFLICT, code, reason));
-    match agents::admit(floor, directory, &agent.identity, &arrival).await? {
+    match agents::admit(floor, directory, (agent.id, agent.identity.instance), &arrival).await? {
         Admission::Admitted => {}
         Admission::Superseded => {
             return refuse(REFUSED_SUPERSEDED, "a newer process of this agent has begun");
@@ -102,16 +101,12 @@ async fn renew(
 ) -> Result<HttpResponse, Refusal> {
     let request: RenewRequest = strict(&body)?;
     bounded(request.leases.len())?;
-    let lease_seconds = floor.configuration.jobs.lease_seconds;
-    let until = floor.now() + TimeDelta::seconds(lease_seconds.into());
-    let mut db = floor.database.main.acquire().await?;
-    let renewed = orchestrator_jobs::renew(&mut db, agent.id, &request.leases, until).await?;
-    if !renewed.is_empty() {
+    let renewed = direct::renew(&floor, agent.id, &request).await?;
+    if !renewed.renewed.is_empty() {
         // Only the process that leases was given has their tokens; it does not poll while it works.
         directory.working(agent.id, None, floor.now());
     }
-    let lost = request.leases.iter().map(|lease| lease.job_id).filter(|job| !renewed.contains(job)).collect();
-    Ok(answer::json(&RenewAnswer { renewed, lost, lease_seconds }))
+    Ok(answer::json(&renewed))
 }
 
 async fn steps(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {
@@ -164,11 +159,7 @@ async fn inventory(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Res
     });
     let upload =
         parsed.await.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))??;
-    let mut transaction = floor.database.main.begin().await?;
-    let stored = certificate_stores::store_page(&mut transaction, agent.id, &upload, floor.now()).await;
-    let disposition = stored.map_err(crate::http::Failure::from)?;
-    transaction.commit().await?;
-    Ok(answer::json(&InventoryAnswer { disposition }))
+    Ok(answer::json(&direct::upload(&floor, agent.id, &upload).await?))
 }
 
 async fn discovered(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Result<HttpResponse, Refusal> {

@@ -11,7 +11,7 @@ use crate::http::Failure;
 
 /// A refused call: a status and no body.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     reason: String,
     /// For our own agents, in a header.

@@ -42,7 +42,7 @@ pub(crate) struct Identity {
     /// Whether it must renew its identity before it gets another job.
     pub(crate) must_renew: bool,
     /// The process that may take jobs.
-    pub(super) instance: Option<Uuid>,
+    pub(crate) instance: Option<Uuid>,
     /// Whether it said that its machine's administrator drained it.
     pub(super) drained_on_machine: bool,
 }

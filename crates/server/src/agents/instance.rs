@@ -22,7 +22,7 @@ use sealift_protocol::agent::leases::{LeaseRequest, MAX_HOST_NAME};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::directory::{Directory, Identity};
+use super::directory::Directory;
 use super::queries::{self, InstanceRow, Mark};
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -97,20 +97,21 @@ enum Verdict {
     Cloned,
 }
 
-/// Admits the process that has an agent's place, or gives it that place where it may have it.
+/// Admits the process that has an agent's place, or gives it that place where it may have it. The one that is remembered
+/// to have it passes at once.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn admit(
     floor: &Floor,
     directory: &Directory,
-    identity: &Identity,
+    (agent, remembered): (AgentId, Option<Uuid>),
     arrival: &Arrival,
 ) -> Result<Admission, Failure> {
-    if identity.instance == Some(arrival.instance) {
+    if remembered == Some(arrival.instance) {
         return Ok(Admission::Admitted);
     }
-    let (agent, now) = (identity.agent_id, floor.now());
+    let now = floor.now();
     let mut db = floor.database.main.begin().await?;
     let Some(row) = queries::instance(&mut db, agent).await? else { return Ok(Admission::Superseded) };
     let verdict = decide(&row, arrival, now);

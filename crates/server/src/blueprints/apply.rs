@@ -105,5 +105,6 @@ fn request(agent: &AgentFacts, store: &BlueprintStoreRow) -> CreateCertificateSt
             .clone()
             .and_then(|schedule| serde_json::from_value(schedule).ok()),
         password: None,
+        verification: None,
     }
 }

@@ -70,7 +70,10 @@ fn audit_line(call: &AddCall, jobs: &[NewJob]) -> audit::Line {
         operation: audit::Operation::ScheduledAdd,
         entity_type: "Certificate",
         entity_id: certificate.to_string(),
-        message: format!("scheduled the addition of certificate {certificate} to {} stores", jobs.len()),
+        message: match call.request.dry_run {
+            true => format!("scheduled dry runs of certificate {certificate} for {} stores", jobs.len()),
+            false => format!("scheduled the addition of certificate {certificate} to {} stores", jobs.len()),
+        },
     }
 }
 
@@ -124,7 +127,7 @@ fn decide(floor: &Floor, call: &AddCall, loaded: &Loaded, now: DateTime<Utc>) ->
         }
         let store = loaded.stores.get(&id).ok_or(Error::UnknownStore(id))?;
         check_alias_free(store, target, certificate, loaded)?;
-        let placement = placement(target, index)?;
+        let placement = Placement { dry_run: request.dry_run, ..placement(target, index)? };
         jobs.push(decide_add(store, certificate, &placement, &call.caller, &floor.sealing, when, now)?);
     }
     Ok(jobs)
@@ -180,6 +183,7 @@ fn placement(target: &AddToStore, index: usize) -> Result<Placement, Error> {
         job_fields: target.job_fields.clone(),
         entry_password,
         replaced: None,
+        dry_run: false,
     })
 }
 

@@ -44,6 +44,16 @@ pub(crate) enum Error {
         /// What it lacks.
         capability: String,
     },
+    /// Its agent would do what it is only asked about.
+    #[error(
+        "the agent {agent} of certificate store {store} speaks the published protocol only and cannot make dry runs"
+    )]
+    CannotPlan {
+        /// The store.
+        store: StoreId,
+        /// The agent's machine.
+        agent: String,
+    },
     /// Its type does not do that.
     #[error("certificate store {store} is of type {store_type}, which does not support {operation}")]
     NotSupported {
@@ -151,6 +161,7 @@ impl From<Error> for Failure {
             Error::UnfitAgent(_) => (StatusCode::BAD_REQUEST, 0xA017_000D),
             Error::InUse(_) => (StatusCode::BAD_REQUEST, 0xA017_000B),
             Error::BuiltIn(_) => (StatusCode::BAD_REQUEST, 0xA017_000C),
+            Error::CannotPlan { .. } => (StatusCode::BAD_REQUEST, 0xA017_000E),
         };
         Self::new(status, Code(code), error.to_string())
     }

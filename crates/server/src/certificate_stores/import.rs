@@ -156,6 +156,7 @@ fn decide(
         job_fields: properties.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>(),
         entry_password: None,
         replaced: None,
+        dry_run: false,
     };
     decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
 }

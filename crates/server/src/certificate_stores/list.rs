@@ -12,7 +12,7 @@ use sqlx::{FromRow, PgConnection, QueryBuilder};
 
 use super::error::Error;
 use super::store::properties;
-use super::{queries, reenrollment, schedule};
+use super::{queries, reenrollment, schedule, served, verification};
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind};
 use crate::http::list::{COUNT_BOUND, ListQuery};
@@ -21,7 +21,8 @@ use crate::security::{Principal, permission};
 
 const COLUMNS: &str = "s.id, s.agent_id, s.client_machine, s.store_path, s.store_type, s.container_id,
     c.name AS container_name, s.approved, s.create_if_missing, s.properties, s.secret_properties,
-    s.sealed_password IS NOT NULL AS has_password, s.inventory_schedule, s.inventory_job_id, t.store_password";
+    s.sealed_password IS NOT NULL AS has_password, s.inventory_schedule, s.inventory_job_id, t.store_password, s.verification,
+    EXISTS (SELECT 1 FROM store_served v WHERE v.store_id = s.id AND NOT v.matches) AS served_differs";
 const FROM: &str = " FROM certificate_stores s JOIN store_types t ON t.id = s.store_type
     LEFT JOIN containers c ON c.id = s.container_id LEFT JOIN agents a ON a.id = s.agent_id WHERE true";
 
@@ -47,6 +48,11 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "CreateIfMissing", sql: "s.create_if_missing", kind: Kind::Flag },
     Field { name: "HasInventoryScheduled", sql: "(s.inventory_schedule IS NOT NULL)", kind: Kind::Flag },
     Field { name: "PrivateKeyAllowed", sql: "t.private_key", kind: Kind::Number },
+    Field {
+        name: "ServedDiffers",
+        sql: "(EXISTS (SELECT 1 FROM store_served v WHERE v.store_id = s.id AND NOT v.matches))",
+        kind: Kind::Flag,
+    },
     Field { name: "StorePath", sql: "s.store_path", kind: Kind::Text },
 ];
 
@@ -67,6 +73,8 @@ pub(super) struct StoreListRow {
     inventory_schedule: Option<Value>,
     inventory_job_id: Option<JobId>,
     store_password: bool,
+    verification: Option<Value>,
+    served_differs: bool,
 }
 
 /// Most stores that a container is answered with.
@@ -110,6 +118,9 @@ impl From<StoreListRow> for CertificateStore {
             reenrollment_status: None,
             set_new_password_allowed: row.store_password,
             password: None,
+            verification: verification::shown(row.verification.as_ref()),
+            served_differs: row.served_differs,
+            served: Vec::new(),
         }
     }
 }
@@ -195,7 +206,8 @@ pub(super) async fn store(
     let row = row(db, id).await?.ok_or(Error::UnknownStore(id))?;
     caller.require_for(permission::STORES_READ, row.container_id)?;
     let reenrollment_status = reenrollment::status(db, id).await?;
-    Ok(CertificateStore { reenrollment_status, ..row.alone(now) })
+    let served = served::of_store(db, id).await?;
+    Ok(CertificateStore { reenrollment_status, served, ..row.alone(now) })
 }
 
 /// One certificate of one entry, as joined.

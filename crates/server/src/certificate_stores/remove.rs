@@ -50,6 +50,9 @@ pub(super) async fn remove(
             return Err(store.not_supported("removing certificates").into());
         }
         store.ready()?;
+        if request.dry_run {
+            store.can_plan()?;
+        }
         let alias = target.alias.as_ref().ok_or_else(|| invalid("Alias is required"))?;
         if alias.chars().count() > MAX_ALIAS || alias.chars().any(char::is_control) {
             return Err(invalid("Alias is longer than 512 characters or holds control characters").into());
@@ -63,7 +66,12 @@ pub(super) async fn remove(
             entry_parameters::read(store, "JobFields", &target.job_fields, reported, Occasion::Remove)?;
         let secrets = JobSecrets { job_fields: fields.secrets, ..JobSecrets::default() };
         job.sealed_secret = secrets.seal(&floor.sealing, job.id).map_err(Error::from)?;
-        let details = Details { alias: Some(alias.clone()), job_fields: fields.plain, ..Details::default() };
+        let details = Details {
+            alias: Some(alias.clone()),
+            dry_run: request.dry_run,
+            job_fields: fields.plain,
+            ..Details::default()
+        };
         job.details = details.to_value();
         jobs.push(job);
     }
@@ -75,7 +83,10 @@ pub(super) async fn remove(
         operation: audit::Operation::ScheduledRemoval,
         entity_type: "CertificateStore",
         entity_id: String::new(),
-        message: format!("scheduled the removal of {} entries", jobs.len()),
+        message: match request.dry_run {
+            true => format!("scheduled dry runs of the removal of {} entries", jobs.len()),
+            false => format!("scheduled the removal of {} entries", jobs.len()),
+        },
     };
     audit::record(db, &[line], now).await?;
     Ok(jobs)

@@ -45,6 +45,8 @@ pub(crate) struct StoreFacts {
     pub(crate) supports_add: bool,
     pub(crate) supports_remove: bool,
     pub(crate) supports_create: bool,
+    /// Whether its agent can say what it would do.
+    pub(crate) can_plan: bool,
     pub(crate) supports_enrollment: bool,
     pub(crate) private_key: i16,
     pub(crate) custom_alias: i16,
@@ -72,6 +74,14 @@ impl StoreFacts {
             Some(container) => format!("{permission} or {permission}{container}/"),
         };
         Err(Error::StoreForbidden { store: self.id, permission })
+    }
+
+    /// Refuses a store whose agent would do what it is only asked about.
+    pub(super) fn can_plan(&self) -> Result<(), Error> {
+        match self.can_plan {
+            true => Ok(()),
+            false => Err(Error::CannotPlan { store: self.id, agent: self.agent_machine.clone() }),
+        }
     }
 
     /// Refuses a store that can get no management job.
@@ -131,6 +141,8 @@ pub(crate) struct Placement {
     pub(crate) entry_password: Option<Secret>,
     /// Thumbprint of the certificate that is replaced there, which store extensions of others look for.
     pub(crate) replaced: Option<String>,
+    /// The agent only says what it would do.
+    pub(crate) dry_run: bool,
 }
 
 /// What a job row says of an addition or removal. Never a secret.
@@ -142,6 +154,9 @@ pub(super) struct Details {
     pub(super) overwrite: bool,
     pub(super) include_private_key: bool,
     pub(super) create_if_missing: bool,
+    /// The agent only says what it would do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dry_run: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) job_fields: BTreeMap<String, String>,
 }
@@ -188,6 +203,9 @@ pub(crate) fn decide_add(
         return Err(store.not_supported("adding certificates"));
     }
     store.ready()?;
+    if placement.dry_run {
+        store.can_plan()?;
+    }
     let include_private_key = private_key_wanted(store, certificate, placement)?;
     let alias = alias_wanted(store, placement)?;
     let occasion = Occasion::Add { private_key: include_private_key };
@@ -208,6 +226,7 @@ pub(crate) fn decide_add(
         overwrite: placement.overwrite,
         include_private_key,
         create_if_missing: store.create_if_missing && store.supports_create,
+        dry_run: placement.dry_run,
         job_fields: fields.plain,
     };
     job.details = details.to_value();
@@ -301,6 +320,7 @@ pub(super) mod tests {
             supports_add: true,
             supports_remove: true,
             supports_create: true,
+            can_plan: true,
             supports_enrollment: true,
             private_key: 1,
             custom_alias: 1,

@@ -20,7 +20,7 @@ use crate::authority::Authority;
 use crate::certificates::{self, Bundle};
 use crate::floor::Floor;
 use crate::http::Failure;
-use crate::orchestrator_jobs::{Leased, Operation};
+use crate::orchestrator_jobs::{Leased, Operation, asked};
 use crate::sealing::Place;
 
 /// Reserved names of properties: the login to the store's machine (operator contract, chapter 3.4).
@@ -173,8 +173,8 @@ fn leased_job(floor: &Floor, job: &Leased, store: StoreDescription, work: Work) 
         lease_seconds: floor.configuration.jobs.lease_seconds,
         store,
         work,
-        verification: None,
-        dry_run: false,
+        verification: asked(job.verification.as_ref()),
+        dry_run: job.dry_run(),
     }
 }
 

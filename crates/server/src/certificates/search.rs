@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sealift_protocol::StoreId;
+use sealift_protocol::operator::certificate_stores::ServedTarget;
 use sealift_protocol::operator::certificates::{
     Certificate, DetailedLocation, Location, LocationCount, LocationDetails, Locations,
 };
@@ -18,6 +20,8 @@ use crate::security::{Principal, permission};
 
 /// Most places of one certificate that are answered; the counts go beyond it.
 const MAX_LOCATIONS: i64 = 10_000;
+/// Most results of targets that are answered with them.
+const MAX_SERVED: i64 = 10_000;
 
 /// What a caller wants to see of certificates beside the certificates themselves.
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,6 +178,12 @@ pub(super) async fn locations(
             known.locations.push(detailed(place));
         }
     }
+    let stores: Vec<StoreId> =
+        details.iter().flat_map(|known| &known.locations).map(|location| location.store_id).collect();
+    let mut served = served(db, &[id], &stores).await?;
+    for location in details.iter_mut().flat_map(|known| &mut known.locations) {
+        location.served = served.remove(&(id, location.store_id)).unwrap_or_default();
+    }
     Ok(Locations { details })
 }
 
@@ -190,7 +200,34 @@ fn detailed(place: queries::LocationRow) -> DetailedLocation {
         ip_address: None,
         port: None,
         network_name: None,
+        served: Vec::new(),
     }
+}
+
+/// What targets of stores showed, by certificate and store. Where a store holds a certificate twice, the first place
+/// tells it.
+async fn served(
+    db: &mut PgConnection,
+    ids: &[i64],
+    stores: &[StoreId],
+) -> Result<HashMap<(i64, StoreId), Vec<ServedTarget>>, Error> {
+    let mut served: HashMap<_, Vec<ServedTarget>> = HashMap::new();
+    if stores.is_empty() {
+        return Ok(served);
+    }
+    for row in queries::served(db, ids, stores, MAX_SERVED).await? {
+        served.entry((row.certificate_id, row.store_id)).or_default().push(ServedTarget {
+            host: row.host,
+            port: row.port,
+            server_name: row.server_name,
+            matches: row.matches,
+            thumbprint: row.thumbprint,
+            protocol: row.protocol,
+            reason: row.reason,
+            seen_at: row.seen_at.into(),
+        });
+    }
+    Ok(served)
 }
 
 async fn answers(
@@ -200,18 +237,28 @@ async fn answers(
     include: Include,
 ) -> Result<Vec<Certificate>, Error> {
     let mut places: HashMap<i64, Vec<queries::LocationRow>> = HashMap::new();
+    let mut shown = HashMap::new();
     if include.locations {
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
         for place in queries::locations(db, &ids, MAX_LOCATIONS).await? {
             places.entry(place.certificate_id).or_default().push(place);
         }
+        let stores: Vec<StoreId> = places.values().flatten().map(|place| place.store_id).collect();
+        shown = served(db, &ids, &stores).await?;
     }
     rows.into_iter()
         .map(|row| {
             let places = places.remove(&row.id).unwrap_or_default();
             let mut certificate = answer::certificate(row, authority, include)?;
             certificate.locations_count = counts(&places);
-            certificate.locations = places.into_iter().map(location).collect();
+            let id = certificate.id;
+            certificate.locations = places
+                .into_iter()
+                .map(|place| {
+                    let served = shown.remove(&(id, place.store_id)).unwrap_or_default();
+                    Location { served, ..location(place) }
+                })
+                .collect();
             Ok(certificate)
         })
         .collect()
@@ -236,6 +283,7 @@ fn location(place: queries::LocationRow) -> Location {
         alias: place.alias,
         chain_level: place.chain_level.into(),
         cert_store_id: place.store_id,
+        served: Vec::new(),
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Target {
     pub(super) replaced: Option<String>,
     /// Whether the private key goes along, where the server keeps it and the store takes it.
     pub(super) with_key: bool,
+    /// Whether the agent only says what it would do.
+    pub(super) dry_run: bool,
 }
 
 /// Where to, when, and with which password of the entry.
@@ -67,6 +69,7 @@ pub(super) fn targets(stores: &[DeployStore], limit: usize) -> Result<Vec<Target
             properties: store.properties.clone(),
             replaced: None,
             with_key: true,
+            dry_run: false,
         });
     }
     Ok(targets)
@@ -98,6 +101,7 @@ pub(super) async fn holders(
         overwrite: true,
         replaced: Some(certificate.thumbprint.clone()),
         with_key: row.private_key_entry,
+        dry_run: false,
     });
     Ok(targets.collect())
 }
@@ -237,6 +241,7 @@ pub(super) async fn carry_out(
             properties: serde_json::from_value(row.properties).unwrap_or_default(),
             replaced: row.replaced,
             with_key: row.with_key,
+            dry_run: false,
         };
         ids.push(row.id);
         match decide(floor, &facts, &target, password.as_ref(), certificate, &caller, when, now) {
@@ -321,6 +326,7 @@ fn decide(
         job_fields: target.properties.clone(),
         entry_password: password.cloned(),
         replaced: target.replaced.clone(),
+        dry_run: target.dry_run,
     };
     decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
 }

@@ -40,7 +40,12 @@ pub(super) async fn deploy(
         false => request.stores.clone(),
         true => from_older_form(db, request).await?,
     };
-    let targets = delivery::targets(&stores, floor.configuration.limits.stores_per_call)?;
+    if request.dry_run && matches!(source, Source::Request(..)) {
+        let message = "DryRun: the certificate of a request that waits is not there yet".to_owned();
+        return Err(Error::Invalid(message).into());
+    }
+    let mut targets = delivery::targets(&stores, floor.configuration.limits.stores_per_call)?;
+    targets.iter_mut().for_each(|target| target.dry_run = request.dry_run);
     let delivery = Delivery {
         targets: &targets,
         password: request.password.as_ref(),

@@ -329,7 +329,10 @@ fn read(row: &PgRow, column: &str, kind: Kind) -> Result<Value, sqlx::Error> {
     Ok(value.unwrap_or(Value::Null))
 }
 
+/// A value in a statement of its own: were it in the open, the planner would look at the ends of every partition's index
+/// to guess how many rows lie behind it, which took longer than to read a page.
 fn push_value(sql: &mut QueryBuilder<Postgres>, value: &Value) {
+    sql.push("(SELECT ");
     match value {
         Value::Null => sql.push("NULL"),
         Value::Text(text) => sql.push_bind(text.clone()),
@@ -338,4 +341,5 @@ fn push_value(sql: &mut QueryBuilder<Postgres>, value: &Value) {
         Value::Time(time) => sql.push_bind(*time),
         Value::Flag(flag) => sql.push_bind(*flag),
     };
+    sql.push(")");
 }

@@ -18,7 +18,7 @@ const MOST_PLACES: usize = 200_000;
 /// Lists that are remembered at a time.
 const MOST_LISTS: usize = 500;
 /// Rows between two places that are kept.
-pub(super) const STRIDE: i64 = 200;
+pub(super) const STRIDE: i64 = 100;
 
 /// A value that rows are sorted by.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,4 +21,5 @@ SELECT history_id, id, request_id, agent_id, store_id, job_type, operation, atte
     'agent_restarted'
 FROM live
 RETURNING id AS "history_id!", job_id AS "job_id: JobId", agent_id AS "agent_id: AgentId", store_id AS "store_id: StoreId", lease_token,
-    request_id, operation, status, run_at, agent_machine, client_machine, store_path, store_type
+    request_id, operation, attempt, status, verified, run_at, agent_machine, client_machine, store_path, store_type,
+    details ->> 'DryRun' IS NOT NULL AS "dry_run!"

@@ -1,11 +1,13 @@
 //! Lists for operators: what ran and runs, and the steps of one job. What waits is in `scheduled.rs`.
 
 use chrono::{DateTime, Utc};
+use sealift_protocol::agent::error_catalogue::find;
 use sealift_protocol::operator::orchestrator_jobs::{JobHistoryRow, JobStep};
 use sealift_protocol::operator::schedule::Schedule;
 use sealift_protocol::{AgentId, JobId, StoreId, Timestamp};
 use sqlx::{FromRow, PgConnection, QueryBuilder};
 
+use super::evidence::verified;
 use super::recurrence::from_short;
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
@@ -19,13 +21,13 @@ const ATTEMPTS: &str = " FROM (
     SELECT id, job_id, agent_id, nullif(store_id, job_id) AS store_id, job_type, attempt, status, result, scheduled,
         recurrence, run_at, requested_by,
         started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, store_type, message,
-        error_code
+        error_code, installed, verified, details ->> 'DryRun' IS NOT NULL AS dry_run
     FROM job_history
     UNION ALL
     SELECT history_id, id, agent_id, nullif(store_id, id), job_type, attempt, 2::smallint, 0::smallint, scheduled,
         recurrence, run_at,
         requested_by, started_at, NULL::timestamptz, certificate_id, agent_machine, client_machine, store_path,
-        store_type, ''::text, NULL::text
+        store_type, ''::text, NULL::text, NULL::boolean, NULL::smallint, details ->> 'DryRun' IS NOT NULL
     FROM jobs WHERE state = 2
 ) AS attempts WHERE true";
 
@@ -56,8 +58,14 @@ pub(super) const HISTORY_FIELDS: &[Field] = &[
     Field { name: "OperationEnd", sql: "finished_at", kind: Kind::Time },
     Field { name: "CertificateId", sql: "certificate_id", kind: Kind::Number },
     Field { name: "RequestedBy", sql: "requested_by", kind: Kind::Text },
+    Field { name: "Installed", sql: "installed", kind: Kind::Flag },
+    Field { name: "Verified", sql: VERIFIED, kind: Kind::Text },
+    Field { name: "DryRun", sql: "dry_run", kind: Kind::Flag },
     Field { name: "ScheduleType", sql: SCHEDULE_TYPE, kind: Kind::Text },
 ];
+
+const VERIFIED: &str =
+    "CASE verified WHEN 0 THEN 'NotAsked' WHEN 1 THEN 'Verified' WHEN 2 THEN 'NotVerified' END";
 
 /// Null for immediate, `O_` and the time for once, `I_`, `D_`, `W_` or `M_` and so on for what comes again, as the
 /// contract's filters expect.
@@ -86,6 +94,9 @@ struct AttemptRow {
     store_path: String,
     message: String,
     error_code: Option<String>,
+    installed: Option<bool>,
+    verified: Option<i16>,
+    dry_run: bool,
 }
 
 /// When a job was to run, as an answer given `now` shows it.
@@ -119,8 +130,12 @@ impl AttemptRow {
             store_id: row.store_id,
             agent_id: row.agent_id,
             certificate_id: row.certificate_id,
+            remedy: row.error_code.as_deref().and_then(find).map(|entry| entry.remedy.to_owned()),
             error_code: row.error_code,
             requested_by: Some(row.requested_by),
+            installed: row.installed,
+            verified: verified(row.verified),
+            dry_run: row.dry_run,
         }
     }
 }
@@ -137,7 +152,7 @@ pub(super) async fn job_history(
     let columns = format!(
         "id, job_id, agent_id, store_id, {JOB_TYPE} AS job_type, attempt, status, result, scheduled, recurrence, run_at,
             requested_by, started_at, finished_at, certificate_id, agent_machine, client_machine, store_path, message,
-            error_code"
+            error_code, installed, verified, dry_run"
     );
     let listing = Listing {
         name: "job_history",
@@ -180,6 +195,9 @@ struct StepRow {
     code: String,
     message: String,
     elapsed_ms: i64,
+    duration_ms: Option<i64>,
+    before: Option<String>,
+    after: Option<String>,
     received_at: DateTime<Utc>,
 }
 
@@ -192,7 +210,7 @@ pub(super) async fn steps(
     caller.require(permission::AGENTS_READ)?;
     let rows: Vec<StepRow> = sqlx::query_as(
         "-- name: steps
-        SELECT attempt, ordinal, code, message, elapsed_ms, received_at FROM job_steps
+        SELECT attempt, ordinal, code, message, elapsed_ms, duration_ms, before, after, received_at FROM job_steps
         WHERE job_id = $1 ORDER BY attempt, ordinal",
     )
     .bind(job.uuid())
@@ -206,6 +224,9 @@ pub(super) async fn steps(
             code: row.code,
             message: row.message,
             elapsed_milliseconds: row.elapsed_ms,
+            duration_milliseconds: row.duration_ms,
+            before: row.before,
+            after: row.after,
             received: row.received_at.into(),
         })
         .collect())

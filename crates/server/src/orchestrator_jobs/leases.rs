@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::agent::leases::{LeaseKey, MAX_MESSAGE, Outcome, Step};
+use sealift_protocol::agent::verification::Evidence;
 use sealift_protocol::{AgentId, JobId, StoreId};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::job::{Cause, JobType, NewJob, Operation};
-use super::queries;
+use super::{evidence, queries};
 
 /// Jobs that a claim looks at for each job it may take: enough to pass over those that wait behind others.
 const WINDOW: i64 = 4;
@@ -28,6 +29,15 @@ pub(crate) struct Leased {
     pub(crate) details: Value,
     pub(crate) sealed_secret: Option<Vec<u8>>,
     pub(crate) run_at: DateTime<Utc>,
+    /// What its result is to be proved by, as the store says.
+    pub(crate) verification: Option<Value>,
+}
+
+impl Leased {
+    /// Whether its agent only says what it would do.
+    pub(crate) fn dry_run(&self) -> bool {
+        self.details["DryRun"] == true
+    }
 }
 
 /// Puts jobs into the queue. After the commit, ring their agents' bells.
@@ -107,6 +117,8 @@ pub(crate) struct Report {
     pub(crate) outcome: Outcome,
     pub(crate) message: String,
     pub(crate) error_code: Option<String>,
+    /// As [`super::evidence::judge`] left it.
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// An attempt that has just been moved into history.
@@ -121,20 +133,27 @@ pub(crate) struct Finished {
     pub(crate) lease_token: Option<Uuid>,
     pub(crate) request_id: Uuid,
     pub(crate) operation: i16,
+    pub(crate) attempt: i16,
     /// 3 completed, 5 will be retried.
     pub(crate) status: i16,
+    /// As in history; none where the agent said nothing.
+    pub(crate) verified: Option<i16>,
     pub(crate) run_at: DateTime<Utc>,
     pub(crate) agent_machine: String,
     pub(crate) client_machine: String,
     pub(crate) store_path: String,
     pub(crate) store_type: String,
+    /// Whether its agent only said what it would do.
+    pub(crate) dry_run: bool,
 }
 
 impl Finished {
     /// Whether this was the last attempt of a job that may have changed its store.
     pub(crate) fn may_have_changed_store(&self) -> bool {
         let job_type = Operation::from_number(self.operation).map(Operation::job_type);
-        matches!(job_type, Some(JobType::Management | JobType::Reenrollment)) && self.status == 3
+        matches!(job_type, Some(JobType::Management | JobType::Reenrollment))
+            && self.status == 3
+            && !self.dry_run
     }
 }
 
@@ -149,7 +168,9 @@ pub(crate) async fn finish(
     if reports.is_empty() {
         return Ok(Vec::new());
     }
-    queries::finish(db, reports, retry_seconds, now).await
+    let finished = queries::finish(db, reports, retry_seconds, now).await?;
+    evidence::store(db, &finished, reports, now).await?;
+    Ok(finished)
 }
 
 /// Which of these leases ended with a recorded result.

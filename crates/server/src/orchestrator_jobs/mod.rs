@@ -5,8 +5,8 @@
 //! |---|---|---|
 //! | 1 waiting | a lease, once `run_at` is reached and no other attempt is unfinished on its store | 2 |
 //! | 2 in process | a report of success, warning or final failure; the end of the lease of the last attempt | history, *completed* |
-//! | 2 in process | a report of a failure that may pass; the end of the lease | 5, and a history row *completed, will retry* |
-//! | 2 in process | its agent beginning anew without knowing of it | 1, and a history row *completed, will retry* |
+//! | 2 in process | a report of a failure that may pass | 5, and a history row *completed, will retry* |
+//! | 2 in process | an interruption: the end of the lease, its agent stopping or beginning anew without knowing of it | 1, and a history row *completed, will retry* |
 //! | 5 will retry | `retry_at` | 1, at its old place in the queue |
 //! | 1 or 5 | an operator unscheduling it, or resetting its agent | nothing; a last attempt in history becomes *completed* |
 //!
@@ -22,6 +22,7 @@ mod agent_jobs;
 mod custom;
 mod dispatch;
 mod error;
+mod evidence;
 mod history;
 mod job;
 mod leases;
@@ -30,15 +31,18 @@ mod queries;
 mod recurrence;
 mod reschedule;
 mod results;
+mod retry;
 mod routes;
 mod scheduled;
 mod selection;
 pub mod sweep;
 mod unschedule;
+mod waiting;
 
 pub(crate) use agent_jobs::log_retrieval;
 pub(crate) use dispatch::{Dispatch, Look};
 pub(crate) use error::Error;
+pub(crate) use evidence::{asked, is_name, judge, offered, same_target};
 pub(crate) use job::{Cause, JobType, NewJob, Operation, inventory_after};
 pub(crate) use leases::{
     Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease, live_discovery,

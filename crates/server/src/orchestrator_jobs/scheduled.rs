@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use sealift_protocol::operator::orchestrator_jobs::ScheduledJob;
 use sealift_protocol::operator::schedule::Schedule;
-use sealift_protocol::{JobId, Timestamp};
+use sealift_protocol::{AgentId, JobId};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, QueryBuilder};
 
 use super::history::{self, JOB_TYPE};
+use super::queries;
 use super::recurrence::shown;
+use super::waiting::{Waits, reason};
 use crate::http::Failure;
 use crate::http::filter_sql::{Asker, Field, Kind, push_filter};
 use crate::http::list::ListQuery;
@@ -20,24 +22,26 @@ use crate::security::permission;
 const LIVING: &str = " FROM (
     SELECT id, agent_id, nullif(store_id, id) AS store_id, client_machine, store_path, {JOB_TYPE} AS job_type,
         job_type AS kind, state, attempt, scheduled, recurrence, run_at, retry_at, requested_at, requested_by,
-        agent_machine, NULL::jsonb AS schedule
+        agent_machine, NULL::jsonb AS schedule, store_type AS type_name, history_id,
+        details ->> 'DryRun' IS NOT NULL AS dry_run
     FROM jobs
     UNION ALL
     SELECT r.id, r.agent_id, NULL::uuid, r.agent_machine, '', r.type_name, 6::smallint, 1::smallint, 0::smallint, true,
-        r.recurrence, r.next_at, NULL::timestamptz, r.requested_at, r.requested_by, r.agent_machine, r.schedule
+        r.recurrence, r.next_at, NULL::timestamptz, r.requested_at, r.requested_by, r.agent_machine, r.schedule,
+        r.type_name, NULL::bigint, false
     FROM recurring_jobs r WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = r.id)
     UNION ALL
     SELECT s.inventory_job_id, s.agent_id, s.id, s.client_machine, s.store_path, t.short_name || 'Inventory',
         1::smallint, 1::smallint, 0::smallint, true, NULL::text, s.next_inventory_at, NULL::timestamptz, s.created_at,
-        'schedule', a.client_machine, s.inventory_schedule
+        'schedule', a.client_machine, s.inventory_schedule, t.short_name, NULL::bigint, false
     FROM certificate_stores s JOIN store_types t ON t.id = s.store_type JOIN agents a ON a.id = s.agent_id
     WHERE s.next_inventory_at IS NOT NULL AND s.approved
 ) AS living WHERE true";
 
 const COLUMNS: &str = "id, client_machine, store_path, job_type, state, attempt, scheduled, recurrence, schedule, run_at,
-    retry_at, requested_at, agent_machine,
-    (SELECT a.status FROM agents a WHERE a.id = living.agent_id) AS agent_status,
-    (SELECT a.last_seen_at FROM agents a WHERE a.id = living.agent_id) AS last_seen_at,
+    retry_at, requested_at, agent_id, agent_machine, kind, type_name, dry_run,
+    CASE WHEN state = 5 THEN (SELECT h.error_code FROM job_history h WHERE h.id = living.history_id LIMIT 1) END
+        AS error_code,
     (SELECT other.id FROM jobs AS other WHERE other.agent_id = living.agent_id AND other.store_id = living.store_id
         AND other.id <> living.id AND other.state IN (2, 5) LIMIT 1) AS behind";
 
@@ -75,9 +79,12 @@ struct LivingRow {
     run_at: DateTime<Utc>,
     retry_at: Option<DateTime<Utc>>,
     requested_at: DateTime<Utc>,
-    agent_status: Option<i16>,
+    agent_id: AgentId,
     agent_machine: String,
-    last_seen_at: Option<DateTime<Utc>>,
+    kind: i16,
+    type_name: String,
+    dry_run: bool,
+    error_code: Option<String>,
     behind: Option<JobId>,
 }
 
@@ -90,31 +97,15 @@ impl LivingRow {
             .or_else(|| history::schedule(self.recurrence.as_deref(), self.scheduled, self.run_at, now))
     }
 
-    /// Why the job is not running.
-    fn waiting_reason(&self, now: DateTime<Utc>) -> Option<String> {
-        if self.state == 2 {
-            return None;
-        }
-        let agent = &self.agent_machine;
-        Some(match (self.agent_status, self.retry_at) {
-            (None, _) => format!("its agent {agent} no longer exists"),
-            (Some(1), _) => format!("its agent {agent} is not approved yet"),
-            (Some(3), _) => format!("its agent {agent} is disapproved"),
-            (_, Some(retry_at)) => {
-                format!(
-                    "attempt {} failed; the next one is due at {}",
-                    self.attempt,
-                    Timestamp::from(retry_at)
-                )
-            }
-            _ if self.run_at > now => format!("before its time, {}", Timestamp::from(self.run_at)),
-            _ => match (self.behind, self.last_seen_at) {
-                (Some(job), _) => format!("behind job {job} on the same store"),
-                (None, Some(seen)) => {
-                    format!("for its agent {agent}, last seen at {}", Timestamp::from(seen))
-                }
-                (None, None) => format!("for its agent {agent}, which has not been seen yet"),
-            },
+    /// What decides why the job is not running; none while it runs.
+    fn waits(&self) -> Option<Waits<'_>> {
+        (self.state != 2).then(|| Waits {
+            machine: &self.agent_machine,
+            kind: self.kind,
+            type_name: &self.type_name,
+            run_at: self.run_at,
+            retry: self.retry_at.map(|at| (at, self.attempt, self.error_code.as_deref())),
+            behind: self.behind,
         })
     }
 }
@@ -139,10 +130,15 @@ pub(super) async fn scheduled_jobs(
         narrow: Vec::new(),
     };
     let (rows, total): (Vec<LivingRow>, i64) = listing.page(db, list, &asker).await?;
+    let agents: Vec<AgentId> = rows.iter().map(|row| row.agent_id).collect();
+    let agents = queries::waited_for(db, &agents).await?;
     let jobs = rows
         .into_iter()
-        .map(|row| ScheduledJob {
-            waiting_reason: row.waiting_reason(now),
+        .map(|row| (row.waits().map(|waits| reason(&waits, agents.get(&row.agent_id), now)), row))
+        .map(|(reason, row)| ScheduledJob {
+            waiting_reason_code: reason.as_ref().map(|(code, _)| (*code).to_owned()),
+            waiting_reason: reason.map(|(_, text)| text),
+            dry_run: row.dry_run,
             schedule: row.schedule(now),
             id: row.id,
             client_machine: row.client_machine,

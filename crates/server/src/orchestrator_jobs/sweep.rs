@@ -11,18 +11,18 @@ use super::queries;
 
 /// Most leases that one look ends.
 const MAX_EXPIRED: i64 = 1_000;
-/// Most results of attempts that one look deletes.
+/// Most results of attempts that one statement deletes, and most statements of one look.
 const MAX_OLD_DATA: i64 = 10_000;
+const MAX_ROUNDS: usize = 100;
 /// Months of history that stand ready before they begin.
 const MONTHS_AHEAD: u32 = 3;
 
 /// Ends attempts whose lease is over.
 pub(crate) async fn expire_leases(
     db: &mut PgConnection,
-    retry_seconds: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<Finished>, sqlx::Error> {
-    queries::expire(db, retry_seconds, MAX_EXPIRED, now).await
+    queries::expire(db, MAX_EXPIRED, now).await
 }
 
 /// Puts jobs back whose time for another attempt has come, and rings their agents.
@@ -58,7 +58,7 @@ pub(crate) async fn start_recurring(
 }
 
 /// Makes the partitions of the months to come, and drops those that are older than `keep` months, with what attempts of
-/// those months sent back.
+/// those months sent back, told and proved.
 pub(crate) async fn turn_history(
     db: &mut PgConnection,
     keep: u32,
@@ -82,6 +82,13 @@ pub(crate) async fn turn_history(
     };
     let before = oldest.and_time(chrono::NaiveTime::MIN).and_utc();
     queries::delete_old_data(db, before, MAX_OLD_DATA).await?;
+    for _ in 0..MAX_ROUNDS {
+        let steps = queries::delete_old_steps(db, before, MAX_OLD_DATA).await?;
+        let evidence = queries::delete_old_evidence(db, before, MAX_OLD_DATA).await?;
+        if steps.max(evidence) < MAX_OLD_DATA.unsigned_abs() {
+            break;
+        }
+    }
     for name in partitions(db).await? {
         let month = name
             .strip_prefix("job_history_")

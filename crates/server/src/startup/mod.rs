@@ -4,6 +4,7 @@ mod api_reference;
 mod directory;
 mod http_server;
 mod listener;
+mod replica;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::{agent_api, certificate_stores, scheduler, security};
 
 pub use http_server::{RouteFacts, filter_statement, openapi, permissions, routes};
 pub(crate) use listener::Tls;
+pub use replica::Replica;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]

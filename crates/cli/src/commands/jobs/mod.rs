@@ -1,5 +1,6 @@
 //! `sealift jobs`: what is to be done, what was done, and how far it is.
 
+mod evidence;
 mod standing;
 mod watch;
 
@@ -12,6 +13,7 @@ use crate::client::{Client, Query};
 use crate::failure::Failure;
 use crate::output::{Output, Table, fixed, flexible, or_dash, time, time_or_dash};
 
+pub(super) use evidence::follow;
 use standing::{result_word, status_word};
 pub(super) use watch::{Patience, watch};
 
@@ -25,6 +27,8 @@ pub(super) enum Jobs {
     Watch(Watch),
     /// List the steps that the agent reported for a job
     Steps(Named),
+    /// Show what the attempts of a job found and proved
+    Evidence(Named),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +73,7 @@ impl Jobs {
                 let answer = client.get(&path, &Query::new()).await?;
                 output.page(&answer, |answer| Ok(steps(&answer.read::<Vec<JobStep>>()?)))
             }
+            Self::Evidence(named) => evidence::show(client, output, named.job).await,
         }
     }
 }
@@ -155,6 +160,7 @@ fn steps(steps: &[JobStep]) -> Table {
         fixed("ATTEMPT"),
         fixed("STEP"),
         fixed("AFTER MS"),
+        fixed("TOOK MS"),
         fixed("RECEIVED"),
         fixed("CODE"),
         flexible("MESSAGE"),
@@ -164,6 +170,7 @@ fn steps(steps: &[JobStep]) -> Table {
             &step.attempt.to_string(),
             &step.ordinal.to_string(),
             &step.elapsed_milliseconds.to_string(),
+            &or_dash(step.duration_milliseconds),
             &time(step.received),
             &step.code,
             &step.message,

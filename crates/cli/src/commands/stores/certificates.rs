@@ -12,7 +12,7 @@ use sealift_protocol::{JobId, StoreId, Timestamp};
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
-use crate::commands::{Waiting, jobs, name_and_value};
+use crate::commands::{Planning, Waiting, jobs, name_and_value};
 use crate::failure::Failure;
 use crate::output::{Output, Table, fixed};
 use crate::secret_input;
@@ -32,6 +32,8 @@ struct Target {
     /// The collection that carries the right to read the certificate
     #[arg(long, value_name = "ID")]
     collection: Option<i64>,
+    #[command(flatten)]
+    planning: Planning,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -86,6 +88,7 @@ impl Add {
             certificate_stores: stores.collect(),
             schedule: Some(self.target.schedule()),
             collection_id: self.target.collection,
+            dry_run: self.target.planning.plan,
         };
         let answer = client.post(&["CertificateStores", "Certificates", "Add"], &request).await?;
         self.target.follow(client, output, &answer).await
@@ -104,6 +107,7 @@ impl Remove {
             certificate_stores: stores.collect(),
             schedule: Some(self.target.schedule()),
             collection_id: self.target.collection,
+            dry_run: self.target.planning.plan,
         };
         let answer = client.post(&["CertificateStores", "Certificates", "Remove"], &request).await?;
         self.target.follow(client, output, &answer).await
@@ -129,10 +133,7 @@ impl Target {
             }
             Ok(table)
         })?;
-        if self.waiting.wait && !made.is_empty() {
-            jobs::watch(client, output, &made, &self.waiting.patience).await?;
-        }
-        Ok(())
+        jobs::follow(client, output, &made, &self.waiting, self.planning).await
     }
 }
 
@@ -151,6 +152,7 @@ mod tests {
             field: vec![("SiteName".to_owned(), "Intranet".to_owned())],
             at: at.map(|at| at.parse().unwrap()),
             collection: None,
+            planning: Planning::default(),
             waiting: Waiting { wait: false, patience: jobs::Patience::default() },
         }
     }

@@ -72,6 +72,7 @@ impl Create {
                 .map(|minutes| Schedule { interval: Some(Interval { minutes }), ..Schedule::default() }),
             password: password
                 .map(|password| SecretValue { secret_value: Some(password), ..SecretValue::default() }),
+            verification: None,
         };
         let answer = client.post(&["CertificateStores"], &request).await?;
         output.show(&answer, |answer| Ok(pairs(&answer.read::<CertificateStore>()?)))

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod create;
+mod verification;
 
 use clap::{Args, Subcommand};
 use sealift_protocol::StoreId;
@@ -22,6 +23,8 @@ pub(super) enum Stores {
     Get(Named),
     /// Create a certificate store
     Create(create::Create),
+    /// Say where a store's agent looks for what is served, and what it does when that differs
+    Verification(verification::SetVerification),
     /// List what the last inventory found in a certificate store
     Inventory(Inventory),
     /// Add a certificate to certificate stores, all of them or none
@@ -59,6 +62,7 @@ impl Stores {
                 output.show(&answer, |answer| Ok(pairs(&answer.read::<CertificateStore>()?)))
             }
             Self::Create(create) => create.run(client, output).await,
+            Self::Verification(verification) => verification.run(client, output).await,
             Self::Inventory(inventory) => inventory.run(client, output).await,
             Self::Add(add) => add.run(client, output).await,
             Self::Remove(remove) => remove.run(client, output).await,
@@ -149,6 +153,8 @@ fn pairs(store: &CertificateStore) -> Table {
         ("Password set", yes_or_no(password)),
         ("Properties", store.properties.clone()),
         ("Inventory", or_dash(store.inventory_schedule.as_ref().map(schedule))),
+        ("Verification", or_dash(store.verification.as_ref().map(verification::words))),
+        ("Served", verification::served(store)),
     ])
 }
 

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SecretValue;
+use crate::agent::verification::Verification;
 use crate::operator::schedule::Schedule;
 use crate::{AgentId, Secret, StoreId, Timestamp};
 
-/// `PUT /CertificateStores`: what is not sent is cleared, but for the agent and the password, which are kept. Machine
-/// and path of a store never change; they may be sent, and are ignored.
+/// `PUT /CertificateStores`: what is not sent is cleared, but for the agent, the password and the verification, which are
+/// kept. Machine and path of a store never change; they may be sent, and are ignored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
@@ -31,6 +32,8 @@ pub struct UpdateCertificateStore {
     pub inventory_schedule: Option<Schedule>,
     /// Its password.
     pub password: Option<SecretValue>,
+    /// Ours: how its agent proves that what is stored is served; kept when absent, and ended by an empty one.
+    pub verification: Option<Verification>,
 }
 
 /// One store of `POST /CertificateStores/Approve`.

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schedule::Schedule;
+use crate::agent::verification::Verification;
 use crate::{AgentId, JobId, Secret, StoreId, Timestamp};
 
 mod changes;
 mod containers;
+mod served;
 mod servers;
 mod store_types;
 
@@ -19,6 +21,7 @@ pub use changes::{
     UpdateCertificateStore,
 };
 pub use containers::{Container, ContainerDetails, CreateContainer, UpdateContainer};
+pub use served::ServedTarget;
 pub use servers::{CreateServer, Server, ServerChanged, UpdateServer};
 pub use store_types::{
     EntryParameter, PasswordOptions, RequestedEntryParameter, RequestedProperty, RequiredWhen, StoreType,
@@ -38,6 +41,8 @@ pub struct AddCertificate {
     pub schedule: Option<Schedule>,
     /// The collection that carries the caller's right to read the certificate; 0 means none.
     pub collection_id: Option<i64>,
+    /// Ours: the agents only say what they would do, in the evidence of their jobs, and change nothing.
+    pub dry_run: bool,
 }
 
 /// One target of [`AddCertificate`].
@@ -72,6 +77,8 @@ pub struct RemoveCertificate {
     pub schedule: Option<Schedule>,
     /// The collection that carries the caller's right; 0 means none.
     pub collection_id: Option<i64>,
+    /// Ours: the agents only say what they would do, in the evidence of their jobs, and change nothing.
+    pub dry_run: bool,
 }
 
 /// One target of [`RemoveCertificate`].
@@ -190,6 +197,15 @@ pub struct CertificateStore {
     /// Its password, masked; only when asked for by id.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub password: Option<MaskedSecret>,
+    /// Ours: how its agent proves that what is stored is served; absent when it does not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verification: Option<Verification>,
+    /// Ours: whether a target showed something else when it was last looked at.
+    #[serde(default)]
+    pub served_differs: bool,
+    /// Ours: what its targets showed last; only when asked for by id.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub served: Vec<ServedTarget>,
 }
 
 /// Whether a reenrollment of a store is possible (chapter 6.1).
@@ -234,6 +250,8 @@ pub struct CreateCertificateStore {
     pub inventory_schedule: Option<Schedule>,
     /// Its password.
     pub password: Option<SecretValue>,
+    /// Ours: how its agent proves that what is stored is served.
+    pub verification: Option<Verification>,
 }
 
 /// One entry of a store's inventory (chapter 6.2).

@@ -26,6 +26,8 @@ pub struct Deploy {
     pub store_ids: Vec<StoreId>,
     /// Alias, overwrite and properties by store type, for [`Deploy::store_ids`].
     pub store_types: Vec<DeployStoreType>,
+    /// Ours: the agents only say what they would do, in the evidence of their jobs, and change nothing.
+    pub dry_run: bool,
 }
 
 /// One target of a [`Deploy`].

@@ -89,6 +89,7 @@ async fn begin_attempt(
                         outcome: Outcome::Failure,
                         message: broken.reason.clone(),
                         error_code: Some("job_not_possible".to_owned()),
+                        evidence: None,
                     };
                     let retry = floor.configuration.jobs.retry_seconds;
                     orchestrator_jobs::finish(&mut db, &[report], retry, now).await?;

@@ -1,6 +1,7 @@
 //! Every statement of this slice, but for the filtered lists where their fields stand.
 
 pub(super) mod containers;
+pub(super) mod served;
 pub(super) mod servers;
 pub(super) mod stores;
 pub(super) mod types;
@@ -39,7 +40,7 @@ pub(super) async fn store_facts(
             ('CertStores.' || t.capability || '.Management') = ANY(a.capabilities) AS "capable!",
             s.client_machine, s.store_path, s.container_id, s.approved, s.create_if_missing, s.store_type,
             t.short_name, t.capability, t.supports_add, t.supports_remove, t.supports_create,
-            t.supports_enrollment, t.private_key, t.custom_alias, t.entry_password, t.entry_parameters
+            a.speaks_extensions AS can_plan, t.supports_enrollment, t.private_key, t.custom_alias, t.entry_password, t.entry_parameters
         FROM certificate_stores s
         JOIN store_types t ON t.id = s.store_type
         JOIN agents a ON a.id = s.agent_id
@@ -125,9 +126,9 @@ pub(super) async fn insert_store(
         "-- name: insert_store
         INSERT INTO certificate_stores (id, agent_id, client_machine, store_path, store_type, container_id, approved,
             create_if_missing, properties, sealed_password, inventory_schedule, next_inventory_at, inventory_job_id,
-            created_at, secret_properties, sealed_properties)
+            created_at, secret_properties, sealed_properties, verification)
         VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10, $11,
-            CASE WHEN $10::jsonb IS NULL THEN NULL ELSE $12::uuid END, $13, $14, $15)
+            CASE WHEN $10::jsonb IS NULL THEN NULL ELSE $12::uuid END, $13, $14, $15, $16)
         ON CONFLICT (agent_id, lower(client_machine), store_path, store_type) DO NOTHING",
         store.id.uuid(),
         store.agent_id.uuid(),
@@ -144,6 +145,7 @@ pub(super) async fn insert_store(
         now,
         store.secret_properties,
         store.sealed_properties,
+        store.verification,
     )
     .execute(db)
     .await?;
@@ -419,6 +421,8 @@ pub(super) async fn listable_jobs(
         WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2 AND j.operation BETWEEN 1 AND 4
             AND ('CertStores.' || t.capability || CASE j.operation WHEN 1 THEN '.Inventory' ELSE '.Management' END)
                 = ANY(a.capabilities)
+            -- These agents would do what a dry run only asks about.
+            AND j.details ->> 'DryRun' IS NULL
             AND NOT EXISTS (SELECT 1 FROM jobs other
                 WHERE other.agent_id = $1 AND other.store_id = j.store_id AND other.state IN (2, 5))
         ORDER BY j.run_at, j.id LIMIT $3"#,

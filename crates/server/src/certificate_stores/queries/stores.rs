@@ -19,7 +19,7 @@ pub(in crate::certificate_stores) async fn lock(
         r#"-- name: lock_stores
         SELECT id AS "id: StoreId", agent_id AS "agent_id: AgentId", client_machine, store_path, store_type,
             container_id, approved, create_if_missing, properties, secret_properties, sealed_properties,
-            sealed_password IS NOT NULL AS "has_password!", inventory_schedule
+            sealed_password IS NOT NULL AS "has_password!", inventory_schedule, verification
         FROM certificate_stores WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         &uuids(ids),
     )
@@ -36,7 +36,7 @@ pub(in crate::certificate_stores) async fn update(
         UPDATE certificate_stores SET agent_id = $2, container_id = $3, create_if_missing = $4, properties = $5,
             secret_properties = $6, sealed_properties = $7,
             sealed_password = CASE WHEN $8 THEN $9 ELSE sealed_password END,
-            inventory_schedule = $10, next_inventory_at = $11,
+            inventory_schedule = $10, next_inventory_at = $11, verification = $12,
             inventory_job_id = CASE WHEN $10::jsonb IS NULL THEN NULL
                 ELSE coalesce(inventory_job_id, gen_random_uuid()) END
         WHERE id = $1",
@@ -51,6 +51,7 @@ pub(in crate::certificate_stores) async fn update(
         store.password.clone().flatten(),
         store.schedule,
         store.next_inventory_at,
+        store.verification,
     )
     .execute(db)
     .await?;

@@ -46,14 +46,25 @@ async fn add(
     caller: Principal,
     Body(request): Body<AddCertificate>,
 ) -> Result<HttpResponse, Failure> {
+    Ok(answer::json(&submit_add(&floor, &adds, &dispatch, caller, request).await?))
+}
+
+/// Adds in a group of calls, and rings the agents of the jobs that were made.
+pub(crate) async fn submit_add(
+    floor: &Floor,
+    adds: &Adds,
+    dispatch: &Dispatch,
+    caller: Principal,
+    request: AddCertificate,
+) -> Result<Vec<JobId>, Failure> {
     let call = AddCall { caller, request };
     let jobs = match call.request.certificate_stores.len() > MAX_SHARED {
-        true => add_group(&floor, vec![call]).await.pop(),
+        true => add_group(floor, vec![call]).await.pop(),
         false => adds.submit(call).await,
     };
     let jobs = jobs.unwrap_or_else(|| Err(Failure::fault("the server is stopping")))?;
-    ring(&dispatch, &floor, &jobs);
-    Ok(answer::json(&ids(&jobs)))
+    ring(dispatch, floor, &jobs);
+    Ok(ids(&jobs))
 }
 
 async fn remove_certificates(

@@ -8,6 +8,8 @@ mod types;
 
 use sqlx::Connection as _;
 
+pub(crate) use entries::submit_add;
+
 use super::add::{AddCall, add_all};
 use super::import;
 use crate::database::batch::Batcher;

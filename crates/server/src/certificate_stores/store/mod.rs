@@ -19,7 +19,7 @@ use super::error::Error;
 use super::schedule::planned;
 use super::store_type::TypeRow;
 use super::target::load_facts;
-use super::{list, queries};
+use super::{list, queries, verification};
 use crate::agents;
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -51,6 +51,7 @@ pub(super) struct NewStore<'a> {
     pub(super) sealed_password: Option<Vec<u8>>,
     pub(super) schedule: Option<Value>,
     pub(super) next_inventory_at: Option<DateTime<Utc>>,
+    pub(super) verification: Option<Value>,
 }
 
 /// Makes a store, and a job that creates it on its machine where that was asked for.
@@ -93,6 +94,7 @@ pub(crate) async fn create(
         sealed_password: password::sealed(floor, &store_type, id, request.password.as_ref())?,
         schedule: schedule.schedule,
         next_inventory_at: schedule.next,
+        verification: request.verification.as_ref().map(verification::checked).transpose()?.flatten(),
     };
     if !queries::insert_store(db, &store, JobId::generate(), now).await? {
         let place =

@@ -10,9 +10,9 @@ use super::password::Change;
 use super::properties::{self, Held};
 use super::{creation_job, echo, fitting_container, password, require_agent};
 use crate::certificate_stores::error::Error;
-use crate::certificate_stores::list;
 use crate::certificate_stores::queries::{self, stores};
 use crate::certificate_stores::schedule::planned;
+use crate::certificate_stores::{list, served, verification};
 use crate::floor::Floor;
 use crate::http::Failure;
 use crate::orchestrator_jobs::{self, NewJob};
@@ -34,6 +34,7 @@ pub(in crate::certificate_stores) struct HeldStore {
     pub(in crate::certificate_stores) sealed_properties: Option<Vec<u8>>,
     pub(in crate::certificate_stores) has_password: bool,
     pub(in crate::certificate_stores) inventory_schedule: Option<Value>,
+    pub(in crate::certificate_stores) verification: Option<Value>,
 }
 
 impl HeldStore {
@@ -56,6 +57,7 @@ pub(in crate::certificate_stores) struct ChangedStore {
     pub(in crate::certificate_stores) password: Option<Option<Vec<u8>>>,
     pub(in crate::certificate_stores) schedule: Option<Value>,
     pub(in crate::certificate_stores) next_inventory_at: Option<DateTime<Utc>>,
+    pub(in crate::certificate_stores) verification: Option<Value>,
 }
 
 /// Replaces what a client may say of a store.
@@ -101,8 +103,16 @@ pub(in crate::certificate_stores) async fn update(
         },
         schedule: schedule.schedule,
         next_inventory_at: schedule.next,
+        // Clients that do not know of it must not end it.
+        verification: match &request.verification {
+            None => held.verification.clone(),
+            Some(wish) => verification::checked(wish)?,
+        },
     };
     stores::update(db, &changed).await.map_err(|error| taken(error, &held))?;
+    if changed.verification != held.verification {
+        served::forget_others(db, id, changed.verification.as_ref()).await?;
+    }
     let message =
         format!("changed the {} store {} on {}", store_type.short_name, held.store_path, held.client_machine);
     let line = audit::Line::new(caller, audit::Operation::Updated, "CertificateStore", id, message);

@@ -65,6 +65,21 @@ pub(super) struct LocationRow {
     pub(super) of_type: i64,
 }
 
+/// What a target showed of a store that holds a certificate.
+pub(super) struct ServedRow {
+    pub(super) certificate_id: i64,
+    pub(super) store_id: StoreId,
+    pub(super) host: String,
+    pub(super) port: i32,
+    pub(super) server_name: String,
+    /// Whether it showed this certificate.
+    pub(super) matches: bool,
+    pub(super) thumbprint: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) seen_at: DateTime<Utc>,
+}
+
 /// A certificate's bytes, and its sealed key where it is kept.
 pub(super) struct ContentRow {
     pub(super) id: i64,
@@ -463,6 +478,30 @@ pub(super) async fn locations(
         WHERE position <= $2
         ORDER BY certificate_id, position"#,
         ids,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What the targets of stores showed that show one of these certificates, or should; at most `limit` in all.
+pub(super) async fn served(
+    db: &mut PgConnection,
+    ids: &[i64],
+    stores: &[StoreId],
+    limit: i64,
+) -> sqlx::Result<Vec<ServedRow>> {
+    let stores: Vec<uuid::Uuid> = stores.iter().map(|store| store.uuid()).collect();
+    sqlx::query_as!(
+        ServedRow,
+        r#"-- name: served
+        SELECT c.id AS certificate_id, v.store_id AS "store_id: StoreId", v.host, v.port, v.server_name,
+            coalesce(v.thumbprint = c.thumbprint, false) AS "matches!", v.thumbprint, v.protocol, v.reason, v.seen_at
+        FROM store_served v JOIN certificates c ON c.thumbprint IN (v.thumbprint, v.wanted)
+        WHERE v.store_id = ANY ($2) AND c.id = ANY ($1)
+        ORDER BY v.host, v.port, v.server_name LIMIT $3"#,
+        ids,
+        &stores,
         limit
     )
     .fetch_all(db)

@@ -43,7 +43,7 @@ pub(in crate::orchestrator_jobs) struct WaitingRow {
     pub(in crate::orchestrator_jobs) recurring: bool,
 }
 
-fn uuids<T: Copy + Into<Uuid>>(ids: &[T]) -> Vec<Uuid> {
+pub(super) fn uuids<T: Copy + Into<Uuid>>(ids: &[T]) -> Vec<Uuid> {
     ids.iter().map(|id| (*id).into()).collect()
 }
 
@@ -119,10 +119,10 @@ pub(in crate::orchestrator_jobs) async fn withdraw_jobs(
     sqlx::query!(
         "-- name: withdraw_jobs
         WITH gone AS (
-            DELETE FROM jobs WHERE id = ANY ($1) AND state IN (1, 5) RETURNING history_id, state
+            DELETE FROM jobs WHERE id = ANY ($1) AND state IN (1, 5) RETURNING history_id
         )
         UPDATE job_history SET status = 3 WHERE status = 5
-            AND id = ANY (ARRAY(SELECT history_id FROM gone WHERE history_id IS NOT NULL AND state = 5))",
+            AND id = ANY (ARRAY(SELECT history_id FROM gone WHERE history_id IS NOT NULL))",
         &ids
     )
     .execute(db)
@@ -227,7 +227,7 @@ pub(in crate::orchestrator_jobs) async fn drop_jobs_of(
     sqlx::query!(
         "-- name: settle_history_of
         UPDATE job_history SET status = 3 WHERE status = 5
-            AND id = ANY (ARRAY(SELECT history_id FROM jobs WHERE agent_id = ANY ($1) AND state = 5))",
+            AND id = ANY (ARRAY(SELECT history_id FROM jobs WHERE agent_id = ANY ($1) AND history_id IS NOT NULL))",
         &agents
     )
     .execute(&mut *db)

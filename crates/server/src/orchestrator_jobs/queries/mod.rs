@@ -2,21 +2,29 @@
 
 mod changes;
 mod custom;
+mod evidence;
 mod results;
+mod steps;
+mod waiting;
 
 pub(super) use changes::*;
 pub(super) use custom::*;
+pub(super) use evidence::*;
 pub(super) use results::*;
+pub(super) use steps::*;
+pub(super) use waiting::waited_for;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::agent::leases::{LeaseKey, Outcome};
+use sealift_protocol::agent::verification::Verified;
 use sealift_protocol::{AgentId, JobId, StoreId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::job::{Cause, NewJob};
-use super::leases::{Finished, Leased, LiveLease, Report, Steps, clean_code, clean_message};
+use super::leases::{Finished, Leased, LiveLease, Report, clean_code, clean_message};
 use super::published::{JobPlace, RunningAttempt};
+use super::retry::retry;
 
 pub(super) async fn insert_jobs(
     db: &mut PgConnection,
@@ -126,7 +134,9 @@ pub(super) async fn lease(
             ORDER BY store_id, run_at, id
         )
         UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $3,
-            started_at = $2, history_id = nextval('job_history_id'), inventoried = false
+            started_at = $2, history_id = nextval('job_history_id'), inventoried = false,
+            verification = CASE WHEN operation <= 6 THEN
+                (SELECT s.verification FROM certificate_stores s WHERE s.id = jobs.store_id) END
         WHERE id = ANY (ARRAY(
                 SELECT id FROM jobs
                 WHERE id = ANY (ARRAY(SELECT id FROM heads ORDER BY run_at, id LIMIT $5)) AND state = 1
@@ -134,7 +144,7 @@ pub(super) async fn lease(
             AND EXISTS (SELECT 1 FROM agents
                 WHERE agents.id = $1 AND agents.status = 2 AND agents.drained_at IS NULL AND agents.instance = $6)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
-            store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
+            store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at, verification"#,
         agent.uuid(),
         now,
         until,
@@ -236,11 +246,13 @@ pub(super) async fn finish(
     let agents: Vec<Uuid> = reports.iter().map(|report| report.agent.uuid()).collect();
     let (jobs, tokens) = keys(&reports.iter().map(|report| report.lease).collect::<Vec<_>>());
     let results: Vec<i16> = reports.iter().map(|report| result(report.outcome)).collect();
-    let transient: Vec<bool> =
-        reports.iter().map(|report| report.outcome == Outcome::TransientFailure).collect();
+    let retries: Vec<i16> = reports.iter().map(|report| retry(report) as i16).collect();
     let messages: Vec<String> = reports.iter().map(|report| clean_message(&report.message)).collect();
     let codes: Vec<Option<String>> =
         reports.iter().map(|report| report.error_code.as_deref().map(clean_code)).collect();
+    let evidence = || reports.iter().map(|report| report.evidence.as_ref());
+    let installed: Vec<Option<bool>> = evidence().map(|told| told.map(|told| told.installed)).collect();
+    let verified: Vec<Option<i16>> = evidence().map(|told| told.map(|told| proof(told.verified))).collect();
     sqlx::query_file_as!(
         Finished,
         "src/orchestrator_jobs/finish.sql",
@@ -248,14 +260,24 @@ pub(super) async fn finish(
         &jobs,
         &tokens,
         &results,
-        &transient,
+        &retries,
         &messages,
         &codes as &[Option<String>],
         f64::from(retry_seconds),
         now,
+        &installed as &[Option<bool>],
+        &verified as &[Option<i16>],
     )
     .fetch_all(db)
     .await
+}
+
+fn proof(verified: Verified) -> i16 {
+    match verified {
+        Verified::NotAsked => 0,
+        Verified::Verified => 1,
+        Verified::NotVerified => 2,
+    }
 }
 
 fn result(outcome: Outcome) -> i16 {
@@ -268,13 +290,10 @@ fn result(outcome: Outcome) -> i16 {
 
 pub(super) async fn expire(
     db: &mut PgConnection,
-    retry_seconds: u32,
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<Finished>, sqlx::Error> {
-    sqlx::query_file_as!(Finished, "src/orchestrator_jobs/expire.sql", f64::from(retry_seconds), limit, now)
-        .fetch_all(db)
-        .await
+    sqlx::query_file_as!(Finished, "src/orchestrator_jobs/expire.sql", limit, now).fetch_all(db).await
 }
 
 pub(super) async fn release_retries(
@@ -326,7 +345,7 @@ pub(super) async fn abandon(
 }
 
 /// One job, whatever its agent's other jobs: a change only when no earlier change of its store waits, for the agent
-/// picks the order of its list itself.
+/// picks the order of its list itself. These agents prove nothing, and would do what a dry run only asks about.
 pub(super) async fn lease_one(
     db: &mut PgConnection,
     agent: AgentId,
@@ -338,8 +357,9 @@ pub(super) async fn lease_one(
         Leased,
         r#"-- name: lease_one
         UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $4,
-            started_at = $3, history_id = nextval('job_history_id'), inventoried = false
+            started_at = $3, history_id = nextval('job_history_id'), inventoried = false, verification = NULL
         WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3 AND operation <> 6
+            AND details ->> 'DryRun' IS NULL
             AND NOT EXISTS (SELECT 1 FROM jobs other
                 WHERE other.agent_id = $1 AND other.store_id = jobs.store_id AND other.state IN (2, 5))
             AND (operation = 1 OR NOT EXISTS (SELECT 1 FROM jobs earlier
@@ -347,7 +367,7 @@ pub(super) async fn lease_one(
                     AND earlier.operation NOT IN (1, 6) AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
             AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2 AND agents.drained_at IS NULL)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
-            store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at"#,
+            store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at, verification"#,
         agent.uuid(),
         job.uuid(),
         now,
@@ -397,42 +417,6 @@ pub(super) async fn path_of(
     )
     .fetch_optional(db)
     .await
-}
-
-pub(super) async fn insert_steps(
-    db: &mut PgConnection,
-    attempts: &[Steps],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let flat: Vec<_> =
-        attempts.iter().flat_map(|attempt| attempt.steps.iter().map(move |step| (attempt, step))).collect();
-    let agents: Vec<Uuid> = flat.iter().map(|(attempt, _)| attempt.agent.uuid()).collect();
-    let (jobs, tokens) = keys(&flat.iter().map(|(attempt, _)| attempt.lease).collect::<Vec<_>>());
-    let ordinals: Vec<i16> = flat.iter().map(|(_, step)| step.ordinal.clamp(1, 64) as i16).collect();
-    let codes: Vec<String> = flat.iter().map(|(_, step)| clean_code(&step.code)).collect();
-    let messages: Vec<String> = flat.iter().map(|(_, step)| clean_message(&step.message)).collect();
-    let elapsed: Vec<i64> =
-        flat.iter().map(|(_, step)| i64::try_from(step.elapsed_milliseconds).unwrap_or(i64::MAX)).collect();
-    sqlx::query!(
-        "-- name: insert_steps
-        INSERT INTO job_steps (job_id, attempt, ordinal, code, message, elapsed_ms, received_at)
-        SELECT jobs.id, jobs.attempt, s.ordinal, s.code, s.message, s.elapsed, $8
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::bigint[])
-            AS s(agent, job, token, ordinal, code, message, elapsed)
-        JOIN jobs ON jobs.id = s.job AND jobs.state = 2 AND jobs.lease_token = s.token AND jobs.agent_id = s.agent
-        ON CONFLICT DO NOTHING",
-        &agents,
-        &jobs,
-        &tokens,
-        &ordinals,
-        &codes,
-        &messages,
-        &elapsed,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn mark_inventoried(

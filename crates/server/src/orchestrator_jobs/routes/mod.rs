@@ -7,9 +7,12 @@ mod custom;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
 use sealift_protocol::JobId;
-use sealift_protocol::operator::orchestrator_jobs::{JobData, JobHistoryRow, JobStep, ScheduledJob};
+use sealift_protocol::agent::error_catalogue::CATALOGUE;
+use sealift_protocol::operator::orchestrator_jobs::{
+    AttemptEvidence, ErrorCode, JobData, JobHistoryRow, JobStep, ScheduledJob,
+};
 
-use super::{history, results, scheduled};
+use super::{evidence, history, results, scheduled};
 use crate::floor::Floor;
 use crate::http::list::ListQuery;
 use crate::http::route::{Access, Endpoint, Parameter};
@@ -37,6 +40,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/OrchestratorJobs/{id}/Steps", READ, || web::to(steps))
             .summary("The steps that an agent reported of a job.")
             .answers_list::<JobStep>(),
+        Endpoint::get("/OrchestratorJobs/{id}/Evidence", READ, || web::to(evidence))
+            .summary("What the attempts of a job found and proved: what was installed, what each target showed, what was put back, what would be done.")
+            .answers_list::<AttemptEvidence>(),
+        Endpoint::get("/OrchestratorJobs/ErrorCodes", READ, || web::to(error_codes))
+            .summary("Every code with which attempts end: what it means, whether another try can help, and what to do.")
+            .answers_list::<ErrorCode>(),
     ];
     endpoints.extend(changes::endpoints());
     endpoints.extend(custom::endpoints());
@@ -70,10 +79,29 @@ async fn job_data(floor: Data<Floor>, caller: Principal, query: ListQuery) -> Re
     Ok(answer::json(&results::get(&mut db, &floor, &caller, history_id).await?))
 }
 
+fn job(id: &str) -> Result<JobId, Failure> {
+    id.parse().map_err(|error: sealift_protocol::InvalidId| Failure::invalid(error.to_string()))
+}
+
 async fn steps(floor: Data<Floor>, caller: Principal, id: Path<String>) -> Result<HttpResponse, Failure> {
-    let job: JobId =
-        id.parse().map_err(|error: sealift_protocol::InvalidId| Failure::invalid(error.to_string()))?;
+    let job = job(&id)?;
     let mut db = floor.database.reports.acquire().await?;
-    let steps = history::steps(&mut db, &caller, job).await?;
-    Ok(answer::json(&steps))
+    Ok(answer::json(&history::steps(&mut db, &caller, job).await?))
+}
+
+async fn evidence(floor: Data<Floor>, caller: Principal, id: Path<String>) -> Result<HttpResponse, Failure> {
+    let job = job(&id)?;
+    let mut db = floor.database.reports.acquire().await?;
+    Ok(answer::json(&evidence::of_job(&mut db, &caller, job).await?))
+}
+
+async fn error_codes(caller: Principal) -> Result<HttpResponse, Failure> {
+    caller.require(permission::AGENTS_READ)?;
+    let codes = CATALOGUE.iter().map(|entry| ErrorCode {
+        code: entry.code.to_owned(),
+        class: entry.class,
+        meaning: entry.meaning.to_owned(),
+        remedy: entry.remedy.to_owned(),
+    });
+    Ok(answer::json(&codes.collect::<Vec<_>>()))
 }

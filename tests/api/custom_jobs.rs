@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use support::{RawAgent, TestServer};
 
 use super::permissions::caller;
-use super::published_protocol::{PublishedAgent, pem_capabilities};
+use super::conformance::{PublishedAgent, pem_capabilities};
 
 const RESTART: &str = "Restart";
 

@@ -5,7 +5,7 @@ use support::TestServer;
 use support::story::enroll;
 
 use crate::permissions::caller;
-use crate::published_protocol::PublishedAgent;
+use crate::conformance::PublishedAgent;
 
 const PATH: &str = "/CertificateStores/Server";
 

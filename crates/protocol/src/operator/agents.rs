@@ -51,6 +51,21 @@ pub struct Agent {
     /// Ours: when its identity expires.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity_expires: Option<Timestamp>,
+    /// Ours: the agent of the same machine that it probably is, which asked for a first identity again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous_agent_id: Option<AgentId>,
+    /// Ours: whether what it is sent can be sealed to it. Agents of the published protocol cannot open such payloads.
+    #[serde(default)]
+    pub takes_sealed_payloads: bool,
+}
+
+/// Ours: `POST /Agents/{id}/Merge`. The agent of the path keeps its id, stores and history, and goes on as the new one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct MergeAgent {
+    /// The agent whose identity is taken over, and which is no agent of its own any more.
+    pub new_agent_id: Option<AgentId>,
 }
 
 /// A kind of job that an agent can run.
@@ -134,13 +149,16 @@ pub struct AgentPoolAgent {
     pub client_machine: String,
 }
 
-/// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it.
+/// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it, or gives a known
+/// agent a new identity.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateEnrollmentToken {
     /// The machine it is for; any when absent.
     pub client_machine: Option<String>,
+    /// The known agent that it gives a new identity, whatever name it comes under; then no machine may be named.
+    pub agent_id: Option<AgentId>,
     /// How long it may be used, in minutes; 60 when absent, 10,080 at most.
     pub valid_minutes: Option<i64>,
 }

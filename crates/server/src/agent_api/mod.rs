@@ -9,6 +9,7 @@
 
 mod completion;
 mod identity;
+mod pace;
 mod poll;
 mod published;
 mod registration;
@@ -17,4 +18,5 @@ mod wire;
 
 pub(crate) use completion::{Completions, start_completions};
 pub(crate) use identity::PeerCertificate;
+pub(crate) use pace::Pace;
 pub(crate) use routes::endpoints;

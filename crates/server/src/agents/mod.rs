@@ -8,7 +8,7 @@
 //! ```
 //!
 //! An agent proves who it is by its client certificate, or by a request signed with the key it is known by.
-//! Its id is no proof. Only an approved agent gets an identity from the authority (`registration/`); every
+//! Its id is no proof. A token that an operator made for one agent gives that agent a new identity, whatever it lost. Only an approved agent gets an identity from the authority (`registration/`); every
 //! later call is admitted by the certificate's thumbprint (`directory.rs`). An operator can take an agent back to
 //! *New* (`reset.rs`), or have it renew its identity (`reenrollment.rs`).
 
@@ -19,6 +19,7 @@ mod directory;
 mod enrollment_token;
 mod error;
 mod list;
+mod merge;
 mod pools;
 mod queries;
 mod reenrollment;
@@ -33,5 +34,6 @@ pub(crate) use approval::ids;
 pub(crate) use capability::FETCH_LOGS;
 pub(crate) use directory::Directory;
 pub(crate) use error::Error;
+pub(crate) use merge::merge;
 pub(crate) use reset::{delete, reset};
 pub(crate) use routes::endpoints;

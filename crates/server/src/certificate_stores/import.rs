@@ -157,7 +157,7 @@ fn decide(
         entry_password: None,
         replaced: None,
     };
-    decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
+    decide_add(store, certificate, &placement, caller, floor, when, now)
 }
 
 fn refused(

@@ -322,7 +322,7 @@ fn decide(
         entry_password: password.cloned(),
         replaced: target.replaced.clone(),
     };
-    decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
+    decide_add(store, certificate, &placement, caller, floor, when, now)
 }
 
 /// Refuses a caller that may schedule jobs on no store at all.

@@ -11,7 +11,8 @@ use support::TestServer;
 use support::story::{addition, enroll};
 
 use super::{
-    PEM_INVENTORY, PEM_MANAGEMENT, PublishedAgent, added, aliases, der_of, history, inventory_now, pem_capabilities,
+    PEM_INVENTORY, PEM_MANAGEMENT, PublishedAgent, added, aliases, der_of, history, inventory_now,
+    pem_capabilities,
 };
 
 #[tokio::test(flavor = "multi_thread")]

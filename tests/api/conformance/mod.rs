@@ -43,7 +43,12 @@ pub(super) fn registration(machine: &str, csr: Value, agent_id: &str, capabiliti
         "AgentId": agent_id, "Capabilities": capabilities, "ClientParameters": {}})
 }
 
-pub(super) async fn send(http: &reqwest::Client, door: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+pub(super) async fn send(
+    http: &reqwest::Client,
+    door: &str,
+    path: &str,
+    body: &Value,
+) -> (StatusCode, Value) {
     let answer = http.post(format!("{door}/{path}")).json(body).send().await.unwrap();
     let status = answer.status();
     let text = answer.text().await.unwrap();

@@ -70,7 +70,11 @@ async fn line_11_a_reenrollment_is_told_at_the_top_level_and_ends_with_a_certifi
     let store = server.admin.post("/CertificateStores", &body).await.ok()["Id"].as_str().unwrap().to_owned();
     schedule(&server, &store).await;
     let (list, configured) = agent.reenroll().await;
-    assert_eq!((list.len(), &list[1]["JobTypeId"]), (2, &json!(PEM_INVENTORY)), "the inventory that follows it");
+    assert_eq!(
+        (list.len(), &list[1]["JobTypeId"]),
+        (2, &json!(PEM_INVENTORY)),
+        "the inventory that follows it"
+    );
     assert_eq!(list[0]["Priority"], 5);
     assert!(configured.get("Job").is_none(), "its members stand at the top level");
     for (member, expected) in [
@@ -101,8 +105,14 @@ async fn line_11_a_reenrollment_is_told_at_the_top_level_and_ends_with_a_certifi
     assert_eq!(certificate.dns_names(), ["www.example.test", "shop.example.test"], "and so are its names");
     assert_eq!(certificate.subject_alternative_names().len(), 3);
     let again = agent.enroll_at(&configured, &request(&made)).await;
-    assert_eq!(again["Certificate"], answer["Certificate"], "the same key of the same attempt: the same certificate");
-    assert!(refused(&agent.enroll_at(&configured, &request(&key(KeyAlgorithm::EcdsaP256))).await).contains("another key"));
+    assert_eq!(
+        again["Certificate"], answer["Certificate"],
+        "the same key of the same attempt: the same certificate"
+    );
+    assert!(
+        refused(&agent.enroll_at(&configured, &request(&key(KeyAlgorithm::EcdsaP256))).await)
+            .contains("another key")
+    );
 
     let done = agent.complete(&list[0], configured["AuditId"].clone(), 2, "").await;
     assert_eq!(done["InventoryJob"], list[1]["JobId"]);
@@ -156,7 +166,10 @@ async fn line_11_key_mismatch_policy_and_pending_are_refused_and_success_without
     // As after an answer that was lost: the agent says that it is done.
     agent.complete(&list[0], first["AuditId"].clone(), 2, "").await;
     let row = history(&server, &list[0]["JobId"]).await.remove(0);
-    assert_eq!((&row["Status"], &row["Result"], &row["ErrorCode"]), (&json!(5), &json!(4), &json!("enrollment_missing")));
+    assert_eq!(
+        (&row["Status"], &row["Result"], &row["ErrorCode"]),
+        (&json!(5), &json!(4), &json!("enrollment_missing"))
+    );
     server.clock.advance(TimeDelta::minutes(2));
     server.sweep(Sweep::ReleaseRetries).await;
     let (list, second) = agent.reenroll().await;
@@ -198,7 +211,11 @@ async fn line_11_a_reenrollment_is_never_answered_with_an_http_error() {
         assert_eq!(answer.status(), StatusCode::OK, "{body:.60}");
         let answer: Value = answer.json().await.unwrap();
         assert_eq!((&answer["Result"]["Status"], &answer["JobCancelled"]), (&json!(status), &json!(true)));
-        assert_eq!((&answer["AuditId"], &answer["StorePath"]), (&json!(0), &json!("")), "and nothing is told");
+        assert_eq!(
+            (&answer["AuditId"], &answer["StorePath"]),
+            (&json!(0), &json!("")),
+            "and nothing is told"
+        );
     }
     for path in ["no-guid", "5f2d7a90-3c1e-4b0a-9d57-0e8f6a1b2c33"] {
         let (status, answer) = agent.call(&format!("Jobs/{path}/Reenroll"), json!({})).await;
@@ -231,7 +248,9 @@ async fn our_own_agent_gets_the_same_over_its_lease() {
         serde_json::from_value::<EnrollAnswer>(answer).unwrap()
     };
     let wrong = LeaseKey { lease_token: uuid::Uuid::new_v4(), ..lease };
-    for (who, lease, csr) in [(&other, lease, request(&made)), (&agent, wrong, request(&made)), (&agent, lease, "x".to_owned())] {
+    for (who, lease, csr) in
+        [(&other, lease, request(&made)), (&agent, wrong, request(&made)), (&agent, lease, "x".to_owned())]
+    {
         let answer = enroll(who, lease, csr).await;
         assert!(answer.certificates.is_empty() && answer.refused.is_some());
     }

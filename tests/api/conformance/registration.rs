@@ -48,7 +48,15 @@ async fn line_01_register_without_csr_with_empty_and_with_known_agent_id() {
         let session = &answer["Session"];
         assert_eq!(
             members(session),
-            ["AgentId", "Certificate", "ClientMachine", "ClientParameters", "HeartbeatInterval", "Jobs", "Token"]
+            [
+                "AgentId",
+                "Certificate",
+                "ClientMachine",
+                "ClientParameters",
+                "HeartbeatInterval",
+                "Jobs",
+                "Token"
+            ]
         );
         assert_eq!((&session["AgentId"], &session["ClientMachine"]), (&id, &json!("edge-1")));
         assert_eq!((&session["Certificate"], &session["Jobs"]), (&Value::Null, &json!([])));
@@ -68,7 +76,8 @@ async fn line_02_first_enrollment_pending_three_times_then_approved_then_second_
     let agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let mut second = registration("edge-1", Value::Null, &agent.id, &agent.capabilities);
     second["ClientParameters"] = json!({"RegistrationRequest": "registration-enroll-stores"});
-    let answer = agent.http.post(format!("{}/Session/Register", agent.door)).json(&second).send().await.unwrap();
+    let answer =
+        agent.http.post(format!("{}/Session/Register", agent.door)).json(&second).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
     assert_eq!((&answer["Result"]["Status"], &answer["Session"]["AgentId"]), (&json!(1), &json!(agent.id)));
     assert_eq!(answer["Session"]["Certificate"], Value::Null, "none was asked for");
@@ -108,7 +117,8 @@ async fn line_03_enrollment_repeated_after_a_failed_second_register_gets_a_new_l
     let again = registration("edge-1", json!(csr("edge-1", &key)), &old.id, &old.capabilities);
     let anonymous = http(&server.ready.ca_file, None);
     let register = async || {
-        let answer = anonymous.post(format!("{}/Session/Register", old.door)).json(&again).send().await.unwrap();
+        let answer =
+            anonymous.post(format!("{}/Session/Register", old.door)).json(&again).send().await.unwrap();
         answer.json::<Value>().await.unwrap()
     };
     let pending = register().await;
@@ -116,11 +126,19 @@ async fn line_03_enrollment_repeated_after_a_failed_second_register_gets_a_new_l
     let known = agents_on(&server, "edge-1").await;
     assert_eq!(known.len(), 2);
     let new = known.iter().find(|agent| agent["AgentId"] != json!(old.id)).unwrap();
-    assert_eq!((&new["PreviousAgentId"], &new["Status"]), (&json!(old.id), &json!(1)), "an operator sees the link");
+    assert_eq!(
+        (&new["PreviousAgentId"], &new["Status"]),
+        (&json!(old.id), &json!(1)),
+        "an operator sees the link"
+    );
     server.admin.post("/Agents/Approve", &json!([new["AgentId"]])).await;
     let answer = register().await;
     assert_eq!(answer["Session"]["AgentId"], new["AgentId"]);
-    assert_ne!(answer["Session"]["AgentId"], json!(old.id), "the same id would have it discard its certificate");
+    assert_ne!(
+        answer["Session"]["AgentId"],
+        json!(old.id),
+        "the same id would have it discard its certificate"
+    );
     PublishedAgent::accepted(&server, "edge-1", pem_capabilities(), &key, &answer).register().await;
     server.stop().await;
 }
@@ -135,7 +153,10 @@ async fn line_04_renewal_by_codes_7_and_8_with_and_without_token() {
         let body = json!({"OrchestratorIds": [agent.id], "Status": wish});
         server.admin.post("/Agents/SetAuthCertificateReenrollment", &body).await.ok();
         let asked = agent.register_with(Value::Null).await;
-        assert_eq!((&asked["Result"]["Status"], &asked["Result"]["Error"]["CodeString"]), (&json!(2), &json!(code)));
+        assert_eq!(
+            (&asked["Result"]["Status"], &asked["Result"]["Error"]["CodeString"]),
+            (&json!(2), &json!(code))
+        );
         assert_eq!(asked["Session"].is_object(), has_session, "{wish}");
         if has_session {
             assert_eq!(asked["Session"]["AgentId"], json!(agent.id), "an id with every token");
@@ -147,7 +168,11 @@ async fn line_04_renewal_by_codes_7_and_8_with_and_without_token() {
         let renewed = agent.register_with(json!(csr("anything", &key))).await;
         let renewed_agent = PublishedAgent::accepted(&server, "edge-1", pem_capabilities(), &key, &renewed);
         assert_eq!(renewed_agent.id, agent.id, "the same agent");
-        assert_eq!(renewed["Session"]["Jobs"].as_array().unwrap().len(), 1, "and its jobs with the certificate");
+        assert_eq!(
+            renewed["Session"]["Jobs"].as_array().unwrap().len(),
+            1,
+            "and its jobs with the certificate"
+        );
         // Its answer may have been lost: the old one counts until the new one was seen.
         assert_eq!(agent.register_with(Value::Null).await["Result"]["Status"], 1);
         let old = std::mem::replace(&mut agent, renewed_agent);
@@ -160,7 +185,10 @@ async fn line_04_renewal_by_codes_7_and_8_with_and_without_token() {
         assert_eq!(status, 401, "the old one counts no more");
         assert_eq!(agent.register().await.len(), 1);
         let shown = server.admin.get(&format!("/Agents/{}", agent.id)).await.ok();
-        assert_eq!((&shown["AuthCertificateReenrollment"], &shown["LegacyThumbprint"]), (&json!("None"), &json!("")));
+        assert_eq!(
+            (&shown["AuthCertificateReenrollment"], &shown["LegacyThumbprint"]),
+            (&json!("None"), &json!(""))
+        );
     }
     server.stop().await;
 }
@@ -182,7 +210,11 @@ async fn line_04_an_identity_near_its_end_is_renewed_under_the_same_id_without_a
     let der = STANDARD.decode(renewed["Session"]["Certificate"].as_str().unwrap()).unwrap();
     let certificate = Certificate::parse(&der).unwrap();
     assert!(certificate.not_before() <= server.clock.now() - TimeDelta::hours(15), "back-dated");
-    assert_eq!(agent.register_with(Value::Null).await["Result"]["Status"], 1, "the answer may have been lost");
+    assert_eq!(
+        agent.register_with(Value::Null).await["Result"]["Status"],
+        1,
+        "the answer may have been lost"
+    );
     PublishedAgent::accepted(&server, "edge-1", pem_capabilities(), &key, &renewed).register().await;
     server.stop().await;
 }

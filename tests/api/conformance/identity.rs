@@ -1,15 +1,18 @@
 //! Identities that are lost or expired: id, stores and history stay (chapters 4.4 and 4.7).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use sealift_pki::{KeyAlgorithm, PrivateKey};
+use sealift_pki::{KeyAlgorithm, PrivateKey, pem};
 use sealift_protocol::agent::leases::Outcome;
+use sealift_protocol::agent::paths;
 use serde_json::{Value, json};
 use support::agent::{register, registration};
 use support::client::http;
 use support::story::{addition, enroll};
 use support::{RawAgent, TestServer};
 
-use super::{PublishedAgent, agents_on, first_try, history, inventory_now, pem_capabilities};
+use super::{PublishedAgent, agents_on, csr, first_try, history, inventory_now, pem_capabilities};
 use crate::permissions::caller;
 
 async fn token_for(server: &TestServer, agent: &str) -> Value {
@@ -26,14 +29,17 @@ async fn add(server: &TestServer, store: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_identity_of_a_published_agent_is_recovered_under_its_id_by_a_token() {
     let server = TestServer::start().await;
-    // TLS judges certificates by the machine's clock: what was issued then has expired today.
-    server.clock.advance(TimeDelta::days(-95));
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/a.pem").await;
     let job = add(&server, &store).await;
     let list = agent.register().await;
     let audit = agent.configure(&list[0]).await["AuditId"].clone();
     agent.complete(&list[0], audit, 2, "").await;
+    // TLS judges certificates by the machine's clock: what is issued in the past has expired today.
+    server.clock.advance(TimeDelta::days(-95));
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let renewed = agent.register_with(json!(csr("edge-1", &key))).await;
+    let agent = PublishedAgent::accepted(&server, "edge-1", pem_capabilities(), &key, &renewed);
     server.clock.advance(TimeDelta::days(95));
     let body = json!({"SessionToken": agent.token});
     let refused = agent.http.post(format!("{}/Session/Heartbeat", agent.door)).json(&body).send().await;
@@ -65,15 +71,27 @@ async fn an_expired_identity_of_a_published_agent_is_recovered_under_its_id_by_a
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_identity_of_our_own_agent_is_recovered_by_its_key_or_by_a_token() {
     let server = TestServer::start().await;
-    server.clock.advance(TimeDelta::days(-95));
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
     let store = agent.store(&server, 2, "/a.pem").await;
     let job = add(&server, &store).await;
     let leased = agent.lease(0).await.remove(0);
     agent.complete(&leased, Outcome::Success, "").await;
-    server.clock.advance(TimeDelta::days(95));
     let anonymous = http(&server.ready.ca_file, None);
     let new = || PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    server.clock.advance(TimeDelta::days(-95));
+    let held = new();
+    let renewal = registration("web1.example.test", &held, None);
+    let (_, renewed) = agent.call(paths::REGISTER, &renewal).await;
+    assert_eq!(renewed["Session"]["AgentId"], json!(agent.id));
+    let der = STANDARD.decode(renewed["Session"]["Certificate"].as_str().unwrap()).unwrap();
+    server.clock.advance(TimeDelta::days(95));
+    let expired = format!("{}{}", pem::encode("CERTIFICATE", &der), *held.to_pem());
+    let url = format!("{}/{}", server.ready.agent_url, paths::REGISTER);
+    let refused = http(&server.ready.ca_file, Some(&expired)).post(url).json(&renewal).send().await;
+    assert!(refused.is_err_and(|error| error.status().is_none()), "TLS refuses it");
+    // The key that it holds is known: a request signed by it is enough, as it always was.
+    let session = register(&server, &anonymous, &renewal).await.session.unwrap();
+    assert_eq!(session.agent_id, agent.id);
     // What was lost with its directory is found by the token alone; even when it waited as another agent before.
     let key = new();
     let waiting = register(&server, &anonymous, &registration("web1.example.test", &key, None)).await;

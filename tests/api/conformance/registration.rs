@@ -241,7 +241,7 @@ async fn line_05_capabilities_are_guids_or_names_in_any_case() {
     ]);
     let mut agent = PublishedAgent::enroll(&server, "edge-1", capabilities).await;
     let shown = server.admin.get(&format!("/Agents/{}", agent.id)).await.ok();
-    assert_eq!(shown["Capabilities"], json!(["PEM", "LOGS", "OWN", "jks"]));
+    assert_eq!(shown["Capabilities"], json!(["PEM", "LOGS", "Own", "jks"]));
     // Names in any case are capabilities all the same.
     let body = json!({"ClientMachine": "edge-1", "StorePath": "/a.jks", "CertStoreType": 0, "AgentId": agent.id,
         "Properties": "{}", "Password": {"SecretValue": "store-password"}});

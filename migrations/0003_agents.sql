@@ -18,6 +18,8 @@ CREATE TABLE agents (
     identity_expires_at  timestamptz, -- end of life of the newest identity
     reenrollment         smallint    NOT NULL DEFAULT 0 CHECK (reenrollment IN (0, 1, 2)), -- a new identity is: 0 not asked for, 1 requested, 2 required before it gets another job
     blueprint            text, -- name of the blueprint that was applied last
+    previous_agent_id    uuid        REFERENCES agents ON DELETE SET NULL, -- the agent of the same machine that it probably is, which asked for its first identity again; an operator may merge them
+    registered_from      text, -- address of the first contact, of an agent of the published protocol that had neither certificate nor login
     registered_at        timestamptz NOT NULL, -- first contact
     status_changed_at    timestamptz NOT NULL, -- when status was last set
     changed_at           timestamptz NOT NULL, -- when status, identities, name or extensions were last changed: what replicas look for
@@ -50,19 +52,22 @@ CREATE UNIQUE INDEX agents_key ON agents (key_fingerprint);
 CREATE INDEX agents_machine ON agents (lower(client_machine), id);
 CREATE INDEX agents_new ON agents (registered_at) WHERE status = 1;
 CREATE INDEX agents_changed ON agents (changed_at);
+CREATE INDEX agents_previous ON agents (previous_agent_id) WHERE previous_agent_id IS NOT NULL;
 
 -- owner: agents
 CREATE TABLE enrollment_tokens (
     token_hash     bytea       PRIMARY KEY CHECK (length(token_hash) = 32), -- SHA-256 of the token
     client_machine text, -- the only machine that may use it; null for any
+    agent_id       uuid        REFERENCES agents ON DELETE CASCADE, -- the known agent to which it gives a new identity; null for one that approves a first contact
     created_by     text        NOT NULL, -- name of the caller that made it
     created_at     timestamptz NOT NULL, -- when it was made
     expires_at     timestamptz NOT NULL CHECK (expires_at > created_at), -- when it stops working
     used_at        timestamptz, -- when an agent used it
     used_by        uuid        REFERENCES agents ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, -- that agent; deferred, for the token is spent before its agent has a row
-    CHECK (used_by IS NULL OR used_at IS NOT NULL)
+    CHECK (used_by IS NULL OR used_at IS NOT NULL),
+    CHECK (agent_id IS NULL OR client_machine IS NULL)
 );
-COMMENT ON TABLE enrollment_tokens IS 'One-time tokens that approve the agent that presents them.';
+COMMENT ON TABLE enrollment_tokens IS 'One-time tokens that approve the agent that presents them, or give a known one a new identity.';
 CREATE INDEX enrollment_tokens_expiry ON enrollment_tokens (expires_at);
 
 -- owner: agents

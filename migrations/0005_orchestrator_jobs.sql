@@ -33,7 +33,7 @@ CREATE TABLE jobs (
     lease_until    timestamptz, -- when the lease ends unless renewed
     started_at     timestamptz, -- start of the running or last attempt
     history_id     bigint, -- history id of the running or last attempt
-    inventoried    boolean     NOT NULL DEFAULT false, -- the running attempt has stored a whole inventory
+    inventoried    boolean     NOT NULL DEFAULT false, -- the running attempt has stored a whole inventory; of a reenrollment, has had its request signed
     verification   jsonb, -- what the running or last attempt was told to prove its result by; null for nothing
     CHECK ((state = 2) = (lease_token IS NOT NULL)),
     CHECK ((state = 2) = (lease_until IS NOT NULL)),

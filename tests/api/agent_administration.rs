@@ -11,8 +11,8 @@ use support::client::http;
 use support::story::{addition, enroll};
 use support::{RawAgent, TestServer};
 
+use super::conformance::{PublishedAgent, pem_capabilities};
 use super::permissions::caller;
-use super::published_protocol::{PublishedAgent, pem_capabilities};
 
 async fn status(server: &TestServer, agent: &str) -> Value {
     server.admin.get(&format!("/Agents/{agent}")).await.ok()["Status"].clone()

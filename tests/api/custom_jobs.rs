@@ -5,8 +5,8 @@ use sealift_server::scheduler::Sweep;
 use serde_json::{Value, json};
 use support::{RawAgent, TestServer};
 
+use super::conformance::{PublishedAgent, pem_capabilities};
 use super::permissions::caller;
-use super::published_protocol::{PublishedAgent, pem_capabilities};
 
 const RESTART: &str = "Restart";
 

@@ -6,8 +6,8 @@ use serde_json::json;
 use support::story::{addition, enroll};
 use support::{RawAgent, TestServer};
 
+use crate::conformance::PublishedAgent;
 use crate::permissions::caller;
-use crate::published_protocol::PublishedAgent;
 
 const ADD: &str = "/CertificateStores/Certificates/Add";
 const REMOVE: &str = "/CertificateStores/Certificates/Remove";

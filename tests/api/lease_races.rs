@@ -96,7 +96,7 @@ async fn race(server: &TestServer, agent: &RawAgent, random: &mut Random, outcom
     for report in reports {
         answers.push(report.await.unwrap());
     }
-    let now = Snapshot::take(&mut *server.database().acquire().await.unwrap()).await;
+    let now = Snapshot::take(&mut server.database().acquire().await.unwrap()).await;
     for (job, answers) in jobs.iter().zip(answers) {
         outcomes.races += 1;
         let rows = now.attempts(job.job_id.uuid());
@@ -172,7 +172,7 @@ async fn what_an_agent_was_handed_is_of_no_use_to_another() {
         let job = owner.lease(0).await.remove(0);
         let key = LeaseKey { job_id: job.job_id, lease_token: job.lease_token };
         assert!(other.lease(0).await.is_empty());
-        let before = Snapshot::take(&mut *server.database().acquire().await.unwrap()).await;
+        let before = Snapshot::take(&mut server.database().acquire().await.unwrap()).await;
         assert_eq!(other.complete(&job, Outcome::Success, "stolen").await, Disposition::Stale);
         let (_, answer) = other.call(paths::RENEW, &RenewRequest { leases: vec![key] }).await;
         assert_eq!(answer["Lost"], json!([job.job_id]));
@@ -187,7 +187,7 @@ async fn what_an_agent_was_handed_is_of_no_use_to_another() {
         };
         let (status, answer) = other.call(paths::INVENTORY, &page).await;
         assert_eq!((status, &answer["Disposition"]), (StatusCode::OK, &json!("Stale")));
-        let after = Snapshot::take(&mut *server.database().acquire().await.unwrap()).await;
+        let after = Snapshot::take(&mut server.database().acquire().await.unwrap()).await;
         assert_eq!((before.jobs, before.history), (after.jobs, after.history), "nothing was changed");
         owner.complete(&job, Outcome::Failure, "ended").await;
     }

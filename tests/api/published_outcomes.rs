@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use support::story::{addition, enroll};
 use support::{RawAgent, TestServer};
 
-use crate::published_protocol::{PublishedAgent, pem_capabilities};
+use crate::conformance::{PublishedAgent, pem_capabilities};
 
 const ADD: &str = "/CertificateStores/Certificates/Add";
 

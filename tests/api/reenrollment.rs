@@ -9,7 +9,7 @@ use crate::permissions::caller;
 const PATH: &str = "/CertificateStores/Reenrollment";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reenrollment_is_recorded_and_waits_without_holding_the_store_up() {
+async fn a_reenrollment_is_recorded_and_handed_out() {
     let server = TestServer::start().await;
     let admin = &server.admin;
     let able = ["CertStores.PEM.Inventory", "CertStores.PEM.Management", "CertStores.PEM.ReEnrollment"];
@@ -30,11 +30,12 @@ async fn a_reenrollment_is_recorded_and_waits_without_holding_the_store_up() {
     );
     let details: Value =
         sqlx::query_scalar("SELECT details FROM jobs").fetch_one(server.database()).await.unwrap();
-    assert_eq!(details, json!({"Subject": "CN=www.example.test,O=Example", "Template": "TLSServer"}));
-    assert!(agent.lease(0).await.is_empty(), "the door does not hand it out");
-    let inventory = json!({"StoreIds": [store], "Schedule": {"Immediate": true}});
-    admin.post("/CertificateStores/Schedule", &inventory).await;
-    assert_eq!(agent.lease(0).await.len(), 1, "what comes after it goes on");
+    assert_eq!(
+        details,
+        json!({"Subject": "CN=www.example.test,O=Example", "Names": [["dns", "www.example.test"]],
+        "Key": "P-256", "Template": "TLSServer"})
+    );
+    assert_eq!(agent.lease(0).await.len(), 1, "the door hands it out");
     let audit: i64 =
         sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE message LIKE '%reenrollment of CN=www%'")
             .fetch_one(server.database())

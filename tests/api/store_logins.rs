@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use support::TestServer;
 use support::story::enroll;
 
+use crate::conformance::PublishedAgent;
 use crate::permissions::caller;
-use crate::published_protocol::PublishedAgent;
 
 const PATH: &str = "/CertificateStores/Server";
 

@@ -49,6 +49,9 @@ pub async fn words(server: &TestServer) -> Words {
     let role = admin.post("/Security/Roles", &role).await.ok()["Id"].clone();
     let agent = RawAgent::enroll(server, "web1.example.test").await;
     let other = RawAgent::enroll(server, "web2.example.test").await;
+    let spare_agent = RawAgent::enroll(server, "web4.example.test").await;
+    spare_agent.lease(0).await;
+    let lost_agent = RawAgent::enroll(server, "web5.example.test").await;
     let store = agent.store(server, 2, "/etc/tls/site.pem").await;
     let able = ["CertStores.PEM.Management", "CertStores.PEM.Reenrollment", "CertStores.PEM.Discovery"];
     let able = RawAgent::enroll_with(server, "web3.example.test", &able).await;
@@ -89,6 +92,8 @@ pub async fn words(server: &TestServer) -> Words {
         ("{{role_name}}", "Readers".to_owned()),
         ("{{agent}}", agent.id.clone()),
         ("{{other_agent}}", other.id.clone()),
+        ("{{spare_agent}}", spare_agent.id),
+        ("{{lost_agent}}", lost_agent.id),
         ("{{store}}", store),
         ("{{other_store}}", agent.store(server, 2, "/etc/tls/other.pem").await),
         ("{{password_store}}", agent.store(server, 102, "/etc/tls/site.p12").await),
@@ -158,6 +163,7 @@ const ADDRESSES: &[(&str, &str, &str)] = &[
         "Compare?certificateId={{certificate}}&metadataFieldName=Owner&value=web",
     ),
     ("/AgentBluePrint/ApplyBlueprint", "/ApplyBlueprint", "/ApplyBlueprint?templateId={{blueprint}}"),
+    ("/Agents/{id}/Merge", "{id}", "{{lost_agent}}"),
     ("/AgentBluePrint/", "{id}", "{{blueprint}}"),
     ("/Security/Roles/", "{id}", "{{role}}"),
     ("/Security/Containers/", "{id}", "{{container}}"),

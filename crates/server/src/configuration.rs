@@ -158,6 +158,8 @@ pub struct Agents {
     pub identity_days: u32,
     pub max_new: u32,
     pub heartbeat_minutes: u32,
+    pub keys_to_published: bool,
+    pub enroll_by_name: bool,
 }
 
 /// Section `jobs`.
@@ -179,6 +181,8 @@ pub struct Limits {
     pub body_bytes: usize,
     pub agent_body_bytes: usize,
     pub stores_per_call: usize,
+    pub agent_calls_per_second: u32,
+    pub agent_call_burst: u32,
 }
 
 /// Section `log`.
@@ -262,6 +266,12 @@ impl Configuration {
         }
         if !(1..=3650).contains(&self.agents.identity_days) {
             return refuse("agents.identity_days must be between 1 and 3650");
+        }
+        if !(1..=10_080).contains(&self.agents.heartbeat_minutes) {
+            return refuse("agents.heartbeat_minutes must be between 1 and 10080");
+        }
+        if self.limits.agent_calls_per_second == 0 || self.limits.agent_call_burst == 0 {
+            return refuse("limits.agent_calls_per_second and limits.agent_call_burst must be at least 1");
         }
         if self.jobs.history_months == 0 {
             return refuse("jobs.history_months must be at least 1");

@@ -24,7 +24,7 @@ use site::Site;
 use world::{Counts, World};
 
 /// Runs in the suite.
-const SEEDS: u32 = 300;
+const SEEDS: u32 = 60;
 /// Threads that run seeds, each on a database of its own.
 const WORKERS: u32 = 2;
 /// Every so many runs one is repeated, to see that it goes the same way.

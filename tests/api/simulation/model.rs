@@ -55,7 +55,7 @@ impl Model {
         }
         for (id, is) in &after.jobs {
             let may_make = matches!(step.what, What::Add) || is.operation == 1;
-            if !before.jobs.contains_key(id) && !(may_make && is.state == 1 && is.attempt == 0) {
+            if !(before.jobs.contains_key(id) || may_make && is.state == 1 && is.attempt == 0) {
                 return Err(format!("a job out of nothing: {is:?}"));
             }
         }
@@ -92,7 +92,7 @@ impl Model {
                 _ => Err("a retry before its time"),
             },
             (2, Some(is), true) if is.state == 2 && is.lease_token == was.lease_token => kept(was, is, step),
-            (2, Some(is), false) if is.state == 5 && ended && rows[0].status == 5 => {
+            (2, Some(is), false) if is.state == waits_as(step) && ended && rows[0].status == 5 => {
                 self.gave_up(was, rows[0], step)
             }
             (2, None, false) if ended && rows[0].status == 3 => self.gave_up(was, rows[0], step),
@@ -206,6 +206,11 @@ fn recovered(was: &JobRow, step: &Step) -> bool {
 }
 
 /// A running attempt may be renewed, and may upload its inventory.
+/// What a job is after an attempt that another follows: one whose lease ended waits at once, a reported failure pauses.
+fn waits_as(step: &Step) -> i16 {
+    if matches!(step.what, What::Sweep) { 1 } else { 5 }
+}
+
 fn kept(was: &JobRow, is: &JobRow, step: &Step) -> Result<(), &'static str> {
     let named =
         |lease: &LeaseKey| lease.job_id.uuid() == was.id && Some(lease.lease_token) == was.lease_token;

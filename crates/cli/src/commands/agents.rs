@@ -66,6 +66,9 @@ pub(super) struct Logs {
 
 #[derive(Debug, Args)]
 pub(super) struct Token {
+    /// The known agent that gets a new identity under its id, after it lost its own
+    #[arg(long, value_name = "GUID", conflicts_with = "client_machine")]
+    agent: Option<AgentId>,
     /// Only for an agent on this machine
     #[arg(long, value_name = "NAME")]
     client_machine: Option<String>,
@@ -157,8 +160,11 @@ impl Token {
     /// `POST /Agents/EnrollmentTokens`.
     async fn run(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let destination = tokens::Destination::new(self.out, output)?;
-        let request =
-            CreateEnrollmentToken { client_machine: self.client_machine, valid_minutes: self.valid_minutes };
+        let request = CreateEnrollmentToken {
+            client_machine: self.client_machine,
+            agent_id: self.agent,
+            valid_minutes: self.valid_minutes,
+        };
         let answer = client.post(&["Agents", "EnrollmentTokens"], &request).await?;
         let made: EnrollmentToken = answer.read()?;
         destination.hand_over(output, &answer, &made.token, made.expires)

@@ -166,6 +166,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "see the agent's log; agents of the published protocol do so when the upload failed",
     ),
     entry(
+        "enrollment_missing",
+        Transient,
+        "the agent reported a reenrollment as done, but had no certificate signed in this attempt",
+        "see the agent's log; agents of the published protocol do so when the answer to their request was lost",
+    ),
+    entry(
         "refused_by_agent",
         NeedsPerson,
         "an agent of the published protocol refused the job",

@@ -1,13 +1,14 @@
 //! The agents' door: the published agent protocol, and our own agent's extensions to it.
 //!
 //! Every call is a `POST` of JSON below a virtual directory. Calls of the published protocol are in
-//! [`registration`] and [`jobs`]; what only our agent speaks is in [`leases`], [`inventory`] and [`verification`], below
+//! [`registration`], [`jobs`] and [`reenrollment`]; what only our agent speaks is in [`leases`], [`inventory`] and [`verification`], below
 //! `Sealift/`, and is offered only over a connection with the agent's client certificate.
 
 pub mod error_catalogue;
 pub mod inventory;
 pub mod jobs;
 pub mod leases;
+pub mod reenrollment;
 pub mod registration;
 pub mod verification;
 
@@ -22,6 +23,10 @@ pub mod paths {
     pub const HEARTBEAT: &str = "Session/Heartbeat";
     /// Details of a job of the published protocol; the path is the server's own choice.
     pub const CONFIGURE: &str = "Jobs/{id}/Configure";
+    /// Details of a reenrollment: a path of its own, for agents crash when it is answered with an HTTP error.
+    pub const REENROLL: &str = "Jobs/{id}/Reenroll";
+    /// Has the request of a reenrollment of the published protocol signed.
+    pub const ENROLL_JOB: &str = "Jobs/{id}/Enroll";
     /// Uploads what an inventory of the published protocol found.
     pub const UPDATE: &str = "Jobs/{id}/Update";
     /// Reports the end of a job of the published protocol.

@@ -108,6 +108,8 @@ pub struct CallResult {
 impl CallResult {
     /// The message of a call must stay well below 1,000 characters, or old agents crash (chapter 2.6).
     pub const MESSAGE_LIMIT: usize = 900;
+    /// Longest symbolic code.
+    pub const CODE_LIMIT: usize = 32;
 
     /// The call was accepted.
     pub const fn success() -> Self {
@@ -118,11 +120,17 @@ impl CallResult {
     pub fn error(code: &str, message: &str) -> Self {
         let error = CallError {
             code: 0,
-            code_string: Some(code.chars().take(32).collect()),
+            code_string: Some(Self::cut(code, Self::CODE_LIMIT)),
             h_result: None,
-            message: Some(message.chars().take(Self::MESSAGE_LIMIT).collect()),
+            message: Some(Self::cut(message, Self::MESSAGE_LIMIT)),
         };
         Self { status: 3, error: Some(error) }
+    }
+
+    /// As many whole characters as fit into so many bytes: agents count bytes.
+    pub fn cut(text: &str, bytes: usize) -> String {
+        let fits = text.char_indices().take_while(|(at, letter)| at + letter.len_utf8() <= bytes);
+        fits.map(|(_, letter)| letter).collect()
     }
 }
 

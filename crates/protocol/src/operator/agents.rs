@@ -64,6 +64,12 @@ pub struct Agent {
     /// Ours: how far its clock is ahead of the server's, in seconds, as it measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_offset_seconds: Option<i32>,
+    /// Ours: the agent of the same machine that it probably is, which asked for a first identity again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous_agent_id: Option<AgentId>,
+    /// Ours: whether what it is sent can be sealed to it. Agents of the published protocol cannot open such payloads.
+    #[serde(default)]
+    pub takes_sealed_payloads: bool,
 }
 
 /// A process that used the identity of an agent at work.
@@ -91,6 +97,15 @@ pub struct Drained {
     pub by: Option<String>,
     /// Whether it was said on the agent's own machine.
     pub on_machine: bool,
+}
+
+/// Ours: `POST /Agents/{id}/Merge`. The agent of the path keeps its id, stores and history, and goes on as the new one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "PascalCase", default)]
+pub struct MergeAgent {
+    /// The agent whose identity is taken over, and which is no agent of its own any more.
+    pub new_agent_id: Option<AgentId>,
 }
 
 /// A kind of job that an agent can run.
@@ -174,13 +189,16 @@ pub struct AgentPoolAgent {
     pub client_machine: String,
 }
 
-/// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it.
+/// Ours: `POST /Agents/EnrollmentTokens`. The token approves the one agent that presents it, or gives a known
+/// agent a new identity.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CreateEnrollmentToken {
     /// The machine it is for; any when absent.
     pub client_machine: Option<String>,
+    /// The known agent that it gives a new identity, whatever name it comes under; then no machine may be named.
+    pub agent_id: Option<AgentId>,
     /// How long it may be used, in minutes; 60 when absent, 10,080 at most.
     pub valid_minutes: Option<i64>,
 }

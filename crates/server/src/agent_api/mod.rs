@@ -10,6 +10,7 @@
 mod completion;
 mod direct;
 mod identity;
+mod pace;
 mod poll;
 mod published;
 mod registration;
@@ -19,4 +20,5 @@ mod wire;
 pub(crate) use completion::{Completions, start_completions};
 pub(crate) use direct::{complete, lease, renew, upload_page};
 pub(crate) use identity::PeerCertificate;
+pub(crate) use pace::Pace;
 pub(crate) use routes::endpoints;

@@ -13,13 +13,14 @@ use sealift_protocol::agent::registration::{
 use sqlx::PgConnection;
 
 use super::identity::peer;
+use super::pace;
+use super::published::send;
 use super::wire::Refusal;
-use crate::agents::registration::Proof;
 use crate::agents::{Directory, registration, session};
 use crate::authority::Authority;
 use crate::certificate_stores::published;
 use crate::floor::Floor;
-use crate::http::{Failure, answer, body};
+use crate::http::{Failure, body};
 use crate::orchestrator_jobs;
 use crate::security::{Callers, Principal};
 
@@ -34,17 +35,17 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Refusal> {
     let register: Register = body::parse(&bytes)?;
     let login = login(&request, &floor, &callers).await?;
-    let certificate = peer(&request);
-    let proof = Proof { certificate, login: login.as_ref() };
+    pace::keep(&request, &floor, login.as_ref())?;
+    let proof = pace::proof(&request, login.as_ref());
     let ours =
         register.client_parameters.keys().any(|name| name.eq_ignore_ascii_case(parameters::EXTENSIONS));
     let platform = i16::try_from(register.agent_platform).unwrap_or_default();
-    let changes = takes_changes(platform, certificate.is_some());
+    let changes = takes_changes(platform, proof.certificate.is_some());
     let mut registered = registration::register(&floor, &authority, &directory, register, proof).await?;
     if let Some(session) = registered.session.as_mut().filter(|_| !ours) {
         list_jobs(&floor, session, changes).await?;
     }
-    Ok(answer::json(&registered))
+    Ok(send(registered))
 }
 
 /// A native agent without a certificate of its own crashes on every change (chapter 9.2).
@@ -82,7 +83,8 @@ pub(super) async fn heartbeat(
 ) -> Result<HttpResponse, Refusal> {
     let heartbeat: Heartbeat = body::parse(&bytes)?;
     let login = login(&request, &floor, &callers).await?;
-    let proof = Proof { certificate: peer(&request), login: login.as_ref() };
+    pace::keep(&request, &floor, login.as_ref())?;
+    let proof = pace::proof(&request, login.as_ref());
     let mut db = floor.database.main.acquire().await?;
     let token = heartbeat.session_token.unwrap_or_default();
     let now = floor.now();
@@ -99,7 +101,7 @@ pub(super) async fn heartbeat(
             listed.is_empty() || !live.may_be_ended()
         }
     };
-    Ok(answer::json(&HeartbeatAnswer {
+    Ok(send(HeartbeatAnswer {
         result: CallResult::success(),
         session_valid,
         heartbeat_interval: floor.configuration.agents.heartbeat_minutes,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sealift_protocol::AgentId;
 use sealift_protocol::agent::inventory::InventoryPage;
 use sealift_protocol::agent::leases::{
-    CompleteRequest, DiscoveredStores, LeaseRequest, MAX_BATCH, MAX_STEPS, REFUSED_CLONED,
-    REFUSED_SUPERSEDED, RenewRequest, StepsRequest,
+    CompleteRequest, DiscoveredStores, EnrollAnswer, EnrollRequest, LeaseRequest, MAX_BATCH, MAX_STEPS,
+    REFUSED_CLONED, REFUSED_SUPERSEDED, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 
@@ -19,7 +21,7 @@ use super::wire::{Refusal, strict};
 use super::{direct, poll, published, registration};
 use crate::agents::{self, Admission, Arrival, Directory};
 use crate::authority::Authority;
-use crate::certificate_stores::{self, Upload};
+use crate::certificate_stores::{self, Certified, Upload, certify};
 use crate::floor::Floor;
 use crate::http::answer;
 use crate::http::route::{Access, Endpoint};
@@ -33,6 +35,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(paths::REGISTER, door, || web::to(registration::register)),
         Endpoint::post(paths::HEARTBEAT, door, || web::to(registration::heartbeat)),
         Endpoint::post(paths::CONFIGURE, door, || web::to(published::configure)),
+        Endpoint::post(paths::REENROLL, door, || web::to(published::reenroll)),
+        Endpoint::post(paths::ENROLL_JOB, door, || web::to(published::enroll)),
         Endpoint::post(paths::UPDATE, door, || web::to(published::update)),
         Endpoint::post(paths::COMPLETE_JOB, door, || web::to(published::complete)),
         Endpoint::post(paths::LEASE, door, || web::to(lease)),
@@ -41,6 +45,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(paths::COMPLETE, door, || web::to(complete)),
         Endpoint::post(paths::INVENTORY, door, || web::to(inventory)),
         Endpoint::post(paths::DISCOVERED, door, || web::to(discovered)),
+        Endpoint::post(paths::ENROLL, door, || web::to(enroll)),
     ]
 }
 
@@ -172,4 +177,33 @@ async fn discovered(floor: Data<Floor>, agent: ApprovedAgent, body: Bytes) -> Re
         certificate_stores::store_discovered(&mut transaction, agent.id, &found, &paths, now).await?;
     transaction.commit().await?;
     Ok(answer::json(&stored))
+}
+
+async fn enroll(
+    floor: Data<Floor>,
+    authority: Data<Authority>,
+    agent: ApprovedAgent,
+    body: Bytes,
+) -> Result<HttpResponse, Refusal> {
+    let call: EnrollRequest = strict(&body)?;
+    let refused =
+        |reason: String| Ok(answer::json(&EnrollAnswer { certificates: Vec::new(), refused: Some(reason) }));
+    let request = match published::parsed_request(call.csr).await? {
+        Ok(request) => request,
+        Err(reason) => return refused(reason),
+    };
+    let mut transaction = floor.database.main.begin().await?;
+    let whose = (agent.id, call.lease);
+    let certified = certify(&mut transaction, &floor, &authority, whose, &request, floor.now()).await?;
+    match certified {
+        Certified::Issued(chain) => {
+            transaction.commit().await?;
+            let certificates = chain.iter().map(|der| STANDARD.encode(der)).collect();
+            Ok(answer::json(&EnrollAnswer { certificates, refused: None }))
+        }
+        Certified::Stale => {
+            refused("the lease is not this agent's any more; no certificate was issued".to_owned())
+        }
+        Certified::Refused(reason) => refused(reason),
+    }
 }

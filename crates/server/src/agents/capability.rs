@@ -25,6 +25,14 @@ const GUIDS: &[(&str, &str)] = &[
     ("5b9cf048-e95f-4331-a510-0cdfabac1703", "CertStores.IIS.Inventory"),
     ("ce2325e3-801c-4576-9b0a-5fdcaf66aa88", "CertStores.IIS.Management"),
     ("b80019d6-df3d-4a8c-9e60-1977b806f545", "CertStores.IIS.Reenrollment"),
+    ("9b04e8de-e2ce-4a50-bd3f-31037d3ee751", "CertStores.F5.Inventory"),
+    ("e9a34338-c99f-46da-94d2-4f97dc6943af", "CertStores.F5.Management"),
+    ("76f99194-c129-4954-b76e-11c80816643e", "CertStores.FTP.Inventory"),
+    ("4ae72d54-7f91-4359-9da5-e1f633031070", "CertStores.FTP.Management"),
+    ("78ff1c19-893f-4e5e-90a5-0459f1823778", "CertStores.NS.Inventory"),
+    ("b7c94ad1-8a33-45ea-98b3-d77ca14e7830", "CertStores.NS.Management"),
+    ("afb8c78d-1436-4c93-a8e7-0218c2cb6955", "CertStores.AWS.Inventory"),
+    ("56c1e4f9-366c-44b3-8cae-1b8f39e2026c", "CertStores.AWS.Management"),
 ];
 
 /// The full names of what an agent sent, each once.
@@ -47,17 +55,49 @@ pub(super) fn parse(sent: Vec<String>) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// Names for the GUIDs that are left: of store types of this installation, which agents may know by nothing else.
+pub(super) fn resolve(names: Vec<String>, store_types: &[StoreTypeRow]) -> Vec<String> {
+    let mut resolved: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        let known = Uuid::parse_str(&name).ok().and_then(|id| {
+            let row_of = |row: &StoreTypeRow| {
+                let jobs = [
+                    ("Inventory", row.inventory),
+                    ("Management", row.management),
+                    ("Discovery", row.discovery),
+                    ("Reenrollment", row.reenrollment),
+                ];
+                let found = jobs.into_iter().find(|(_, job)| *job == id);
+                found.map(|(job, _)| format!("CertStores.{}.{job}", row.capability))
+            };
+            store_types.iter().find_map(row_of)
+        });
+        let name = known.unwrap_or(name);
+        if !resolved.iter().any(|one| one.eq_ignore_ascii_case(&name)) {
+            resolved.push(name);
+        }
+    }
+    resolved
+}
+
+/// Whether one of these is a GUID that stands for no name yet.
+pub(super) fn unresolved(names: &[String]) -> bool {
+    names.iter().any(|name| Uuid::parse_str(name).is_ok())
+}
+
 /// The bare names that operators see, such as `PEM`, each once (operator contract, chapter 7).
 pub(super) fn bare(names: &[String]) -> Vec<String> {
     let mut bare: Vec<String> = Vec::new();
     for name in names {
         let mut parts = name.split('.');
         let one = match (parts.next(), parts.next(), parts.next()) {
-            (Some("CertStores"), Some(store_type), Some(_)) => store_type,
-            (Some("Custom"), Some("FetchLogs"), None) => "LOGS",
+            (Some(stores), Some(store_type), Some(_)) if stores.eq_ignore_ascii_case("CertStores") => {
+                store_type
+            }
+            _ if name.eq_ignore_ascii_case("Custom.FetchLogs") => "LOGS",
             _ => name,
         };
-        if !bare.iter().any(|known| known == one) {
+        if !bare.iter().any(|known| known.eq_ignore_ascii_case(one)) {
             bare.push(one.to_owned());
         }
     }
@@ -89,7 +129,7 @@ pub(super) fn job_types(names: &[String], store_types: &[StoreTypeRow]) -> Vec<A
             }
         }
     }
-    if names.iter().any(|name| name == "Custom.FetchLogs") {
+    if names.iter().any(|name| name.eq_ignore_ascii_case("Custom.FetchLogs")) {
         found.push(AgentJobType {
             name: "Fetch Logs".to_owned(),
             cert_store_type_short_name: String::new(),
@@ -141,6 +181,24 @@ mod tests {
         let found = job_types(&names, &[pem]);
         let seen: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.job_type_id)).collect();
         assert_eq!(seen, [("PEM file Management", Uuid::from_u128(2)), ("Fetch Logs", FETCH_LOGS)]);
+    }
+
+    #[test]
+    fn guids_of_store_types_become_names_and_unknown_ones_stay() {
+        let own = StoreTypeRow {
+            name: "Own".to_owned(),
+            short_name: "OWN".to_owned(),
+            capability: "Own".to_owned(),
+            inventory: Uuid::from_u128(1),
+            management: Uuid::from_u128(2),
+            discovery: Uuid::from_u128(3),
+            reenrollment: Uuid::from_u128(4),
+        };
+        let sent = [Uuid::from_u128(4).to_string().to_uppercase(), "certstores.own.reenrollment".to_owned()];
+        assert!(unresolved(&sent));
+        assert_eq!(resolve(sent.to_vec(), std::slice::from_ref(&own)), ["CertStores.Own.Reenrollment"]);
+        let stranger = Uuid::from_u128(9).to_string();
+        assert_eq!(resolve(vec![stranger.clone()], &[own]), [stranger]);
     }
 
     #[test]

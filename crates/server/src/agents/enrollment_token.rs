@@ -1,4 +1,4 @@
-//! One-time tokens that approve the agent that presents them.
+//! One-time tokens that approve the agent that presents them, or give a known one a new identity.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use super::queries;
+use super::reset;
 use crate::http::Failure;
 use crate::security::audit::{self, Line, Operation};
 use crate::security::{Principal, permission};
@@ -37,15 +38,25 @@ pub(super) async fn create(
 ) -> Result<EnrollmentToken, Failure> {
     caller.require(permission::AGENTS_MODIFY)?;
     let machine = machine(request.client_machine)?;
+    if let Some(agent) = request.agent_id {
+        if machine.is_some() {
+            let message =
+                "AgentId and ClientMachine: a token is for a known agent or for a machine, not both";
+            return Err(Error::Invalid(message.to_owned()).into());
+        }
+        reset::existing(db, &[agent]).await?;
+    }
     let expires_at = now + validity(request.valid_minutes)?;
     let token = made_up()?;
     let (hash, valid) = (hash(token.expose()), (now, expires_at));
-    if !queries::insert_token(db, &hash, machine.as_deref(), caller.name(), valid, MAX_WAITING).await? {
+    let whose = (machine.as_deref(), request.agent_id);
+    if !queries::insert_token(db, &hash, whose, caller.name(), valid, MAX_WAITING).await? {
         return Err(Error::TooManyTokens(MAX_WAITING).into());
     }
-    let message = match &machine {
-        Some(machine) => format!("An enrollment token for an agent on {machine} was created"),
-        None => "An enrollment token for any agent was created".to_owned(),
+    let message = match (&machine, request.agent_id) {
+        (_, Some(agent)) => format!("An enrollment token for a new identity of agent {agent} was created"),
+        (Some(machine), None) => format!("An enrollment token for an agent on {machine} was created"),
+        (None, None) => "An enrollment token for any agent was created".to_owned(),
     };
     audit::record(db, &[Line::new(caller, Operation::Created, "EnrollmentToken", "", message)], now).await?;
     Ok(EnrollmentToken { token, expires: expires_at.into() })

@@ -34,6 +34,8 @@ impl From<AgentRow> for Agent {
             last_error_message: None,
             key_fingerprint: row.key_fingerprint.map(|bytes| fingerprint_text(&bytes)).unwrap_or_default(),
             identity_expires: row.identity_expires_at.map(Into::into),
+            previous_agent_id: row.previous_agent_id,
+            takes_sealed_payloads: row.speaks_extensions,
             job_types: Vec::new(),
             host_name: row.host_name,
             clone_seen: row.clone_seen_at.map(|seen| CloneSeen {

@@ -29,6 +29,7 @@ use crate::security::permission;
 
 pub use error::Error;
 pub use founding::{Import, import};
+pub(crate) use issue::Issued;
 pub use issue::Listener;
 pub(crate) use revocation::{release, revoke};
 

@@ -128,7 +128,7 @@ fn decide(floor: &Floor, call: &AddCall, loaded: &Loaded, now: DateTime<Utc>) ->
         let store = loaded.stores.get(&id).ok_or(Error::UnknownStore(id))?;
         check_alias_free(store, target, certificate, loaded)?;
         let placement = Placement { dry_run: request.dry_run, ..placement(target, index)? };
-        jobs.push(decide_add(store, certificate, &placement, &call.caller, &floor.sealing, when, now)?);
+        jobs.push(decide_add(store, certificate, &placement, &call.caller, floor, when, now)?);
     }
     Ok(jobs)
 }

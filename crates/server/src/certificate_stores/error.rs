@@ -84,6 +84,16 @@ pub(crate) enum Error {
         /// The certificate.
         certificate: i64,
     },
+    /// Its agent cannot open sealed payloads, and the configuration refuses it private keys for that.
+    #[error(
+        "the agent {agent} of certificate store {store} cannot open sealed payloads, and agents.keys_to_published is off, so it gets no private keys; have it make the key by reenrollment"
+    )]
+    KeyNotSealable {
+        /// The store.
+        store: StoreId,
+        /// The agent's machine.
+        agent: String,
+    },
     /// An alias was given where the agent chooses, or is missing where it must be given.
     #[error("Alias for certificate store {store}: {reason}")]
     Alias {
@@ -153,6 +163,7 @@ impl From<Error> for Failure {
             Error::NotCapable { .. } => (StatusCode::BAD_REQUEST, 0xA017_0004),
             Error::NotSupported { .. } => (StatusCode::BAD_REQUEST, 0xA017_0005),
             Error::KeyForbidden { .. } => (StatusCode::BAD_REQUEST, 0xA017_0006),
+            Error::KeyNotSealable { .. } => (StatusCode::BAD_REQUEST, 0xA017_000E),
             Error::KeyMissing { .. } => (StatusCode::BAD_REQUEST, 0xA011_0002),
             Error::Alias { .. } => (StatusCode::BAD_REQUEST, 0xA017_0007),
             Error::AliasTaken { .. } => (StatusCode::BAD_REQUEST, 0xA017_0008),

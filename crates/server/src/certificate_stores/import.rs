@@ -158,7 +158,7 @@ fn decide(
         replaced: None,
         dry_run: false,
     };
-    decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
+    decide_add(store, certificate, &placement, caller, floor, when, now)
 }
 
 fn refused(

@@ -30,6 +30,7 @@ mod work;
 pub(crate) use discovery::{checked as checked_discovery, store_discovered};
 pub(crate) use error::Error;
 pub(crate) use inventory::{Upload, follow_with_inventory, store_page};
+pub(crate) use reenrollment::{Certified, certify};
 pub(crate) use routes::{Adds, endpoints, start_adds, submit_add};
 pub(crate) use served::note_served;
 pub(crate) use store::create as create_store;

@@ -1,4 +1,4 @@
-//! Jobs as agents of the published protocol see them (agent protocol, chapters 6, 8 and 9): a list, the details of one,
+//! Jobs as agents of the published protocol see them (agent protocol, chapters 6 and 8 to 10): a list, the details of one,
 //! and what an inventory found.
 
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +10,7 @@ use sealift_pki::{Certificate, Encryption, Pkcs12, PrivateKey, pkcs12};
 use sealift_protocol::agent::inventory::{MAX_PAGE_ENTRIES, StoreEntry};
 use sealift_protocol::agent::jobs::{ConfiguredJob, InventoryItem, ListedJob};
 use sealift_protocol::agent::leases::{AddWork, LeaseKey, RemoveWork, Work};
+use sealift_protocol::agent::reenrollment::ReenrollmentConfigured;
 use sealift_protocol::{AgentId, JobId, Secret};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -17,7 +18,8 @@ use uuid::Uuid;
 use super::error::Error;
 use super::inventory::{Entry, parse_entry, store_entries};
 use super::queries;
-use super::work::{Broken, DescribedJob, StoreRow, describe_with_rows};
+use super::reenrollment;
+use super::work::{DescribedJob, StoreRow, describe_with_rows};
 use crate::authority::Authority;
 use crate::floor::Floor;
 use crate::http::Failure;
@@ -43,6 +45,7 @@ pub(super) struct ListableJob {
     pub(super) operation: i16,
     pub(super) inventory_job_type: Uuid,
     pub(super) management_job_type: Uuid,
+    pub(super) enrollment_job_type: Uuid,
     pub(super) can_inventory: bool,
 }
 
@@ -60,24 +63,27 @@ pub(crate) async fn listed_jobs(
         let operation = Operation::from_number(job.operation);
         let inventory = operation.map(Operation::job_type) == Some(JobType::Inventory);
         if inventory {
-            listed.push(entry(job.id, job.inventory_job_type, USUAL, String::new()));
+            listed.push(entry(job.id, job.inventory_job_type, USUAL, "Configure"));
         } else if changes {
             let priority = if operation == Some(Operation::Add) { ADD_FIRST } else { USUAL };
-            listed.push(entry(job.id, job.management_job_type, priority, String::new()));
+            listed.push(match operation {
+                Some(Operation::Reenrollment) => entry(job.id, job.enrollment_job_type, USUAL, "Reenroll"),
+                _ => entry(job.id, job.management_job_type, priority, "Configure"),
+            });
             if job.can_inventory {
-                let after = format!("?after={}", job.id);
-                listed.push(entry(inventory_after(job.id), job.inventory_job_type, USUAL, after));
+                let after = format!("Configure?after={}", job.id);
+                listed.push(entry(inventory_after(job.id), job.inventory_job_type, USUAL, &after));
             }
         }
     }
     Ok(listed)
 }
 
-fn entry(job: JobId, job_type: Uuid, priority: i32, query: String) -> ListedJob {
+fn entry(job: JobId, job_type: Uuid, priority: i32, configuration: &str) -> ListedJob {
     ListedJob {
         job_id: job,
         job_type_id: job_type,
-        configuration_endpoint: format!("Jobs/{job}/Configure{query}"),
+        configuration_endpoint: format!("Jobs/{job}/{configuration}"),
         completion_endpoint: format!("Jobs/{job}/Complete"),
         schedule: None,
         cron: None,
@@ -86,25 +92,43 @@ fn entry(job: JobId, job_type: Uuid, priority: i32, query: String) -> ListedJob 
 }
 
 /// What a leased job tells its agent.
-pub(crate) struct Described {
-    /// The details.
-    pub(crate) job: ConfiguredJob,
-    /// Where an inventory's update goes.
-    pub(crate) update: Option<String>,
+pub(crate) enum Described {
+    /// Of an inventory or a change.
+    Job {
+        /// The details.
+        job: Box<ConfiguredJob>,
+        /// Where an inventory's update goes.
+        update: Option<String>,
+    },
+    /// Of a reenrollment.
+    Reenrollment(Box<ReenrollmentConfigured>),
 }
 
-/// The details of a leased job; those that cannot be run come back as broken.
+/// The details of a leased job; those that cannot be run come back as broken. `native`: the agent is the vendor's own.
 pub(crate) async fn describe(
     db: &mut PgConnection,
     floor: &Floor,
     authority: &Authority,
     leased: Leased,
-) -> Result<Result<Described, Broken>, Failure> {
+    native: bool,
+) -> Result<Result<Described, String>, Failure> {
     let (mut described, mut broken) = describe_with_rows(db, floor, authority, vec![leased]).await?;
     if let Some(broken) = broken.pop() {
-        return Ok(Err(broken));
+        return Ok(Err(broken.reason));
     }
     let Some(described) = described.pop() else { return Err(Failure::fault("a job is gone")) };
+    match &described.job.work {
+        Work::Reenroll(work) => {
+            let configured = reenrollment::configured(&described, work, native);
+            return Ok(configured.map(|configured| Described::Reenrollment(Box::new(configured))));
+        }
+        Work::Add(work) if work.private_key.is_some() && !floor.configuration.agents.keys_to_published => {
+            return Ok(
+                Err("private keys are not sent to agents that cannot open sealed payloads".to_owned()),
+            );
+        }
+        _ => {}
+    }
     let DescribedJob { job: leased, row, secret_properties, secret_fields } = described;
     let mut properties: BTreeMap<&String, Secret> =
         leased.store.properties.iter().map(|(name, value)| (name, Secret::new(value.clone()))).collect();
@@ -137,7 +161,7 @@ pub(crate) async fn describe(
         Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_) => {}
     }
     job.job_properties.extend(secret_fields);
-    Ok(Ok(Described { job, update }))
+    Ok(Ok(Described::Job { job: Box::new(job), update }))
 }
 
 /// Members that every change has: none of them may be null (chapter 13, rule 8).

@@ -14,8 +14,8 @@ use super::error::Error;
 use super::job_secrets::JobSecrets;
 use super::queries;
 use crate::certificates::CertificateFacts;
+use crate::floor::Floor;
 use crate::orchestrator_jobs::{NewJob, Operation, When};
-use crate::sealing::SealingKey;
 use crate::security::{Principal, permission};
 
 /// Longest alias, as in the table of entries.
@@ -33,6 +33,8 @@ pub(crate) struct StoreFacts {
     pub(crate) agent_id: AgentId,
     pub(crate) agent_machine: String,
     pub(crate) agent_status: i16,
+    /// Whether its agent is ours, which can open sealed payloads.
+    pub(crate) speaks_extensions: bool,
     pub(crate) capable: bool,
     pub(crate) client_machine: String,
     pub(crate) store_path: String,
@@ -194,7 +196,7 @@ pub(crate) fn decide_add(
     certificate: &CertificateFacts,
     placement: &Placement,
     caller: &Principal,
-    sealing: &SealingKey,
+    floor: &Floor,
     when: When,
     now: DateTime<Utc>,
 ) -> Result<NewJob, Error> {
@@ -207,6 +209,9 @@ pub(crate) fn decide_add(
         store.can_plan()?;
     }
     let include_private_key = private_key_wanted(store, certificate, placement)?;
+    if include_private_key && !store.speaks_extensions && !floor.configuration.agents.keys_to_published {
+        return Err(Error::KeyNotSealable { store: store.id, agent: store.agent_machine.clone() });
+    }
     let alias = alias_wanted(store, placement)?;
     let occasion = Occasion::Add { private_key: include_private_key };
     let mut fields = entry_parameters::read(store, "JobFields", &placement.job_fields, None, occasion)?;
@@ -220,7 +225,7 @@ pub(crate) fn decide_add(
         job_fields: fields.secrets,
         ..JobSecrets::default()
     };
-    job.sealed_secret = secrets.seal(sealing, job.id)?;
+    job.sealed_secret = secrets.seal(&floor.sealing, job.id)?;
     let details = Details {
         alias,
         overwrite: placement.overwrite,
@@ -308,6 +313,7 @@ pub(super) mod tests {
             agent_id: AgentId::generate(),
             agent_machine: "web1.example.test".to_owned(),
             agent_status: 2,
+            speaks_extensions: true,
             capable: true,
             client_machine: "web1.example.test".to_owned(),
             store_path: "/a".to_owned(),

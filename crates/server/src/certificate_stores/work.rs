@@ -15,7 +15,7 @@ use super::store::properties;
 use super::store_type::Definition;
 use super::store_type::definition::Kind;
 use super::target::Details;
-use super::{discovery, queries, server};
+use super::{discovery, queries, reenrollment, server};
 use crate::authority::Authority;
 use crate::certificates::{self, Bundle};
 use crate::floor::Floor;
@@ -198,15 +198,17 @@ fn describe_one<'a>(
     };
     let mut secrets =
         JobSecrets::open(&floor.sealing, job.id, job.sealed_secret.as_deref()).map_err(sealed)?;
-    let details: Details = serde_json::from_value(job.details.clone()).map_err(|error| error.to_string())?;
+    let details =
+        || serde_json::from_value::<Details>(job.details.clone()).map_err(|error| error.to_string());
     let work = match Operation::from_number(job.operation) {
         Some(Operation::Inventory) => Work::Inventory,
         Some(Operation::Create) => Work::Create,
         Some(Operation::Remove) => Work::Remove(RemoveWork {
-            alias: details.alias.unwrap_or_default(),
-            job_fields: details.job_fields,
+            alias: details()?.alias.unwrap_or_default(),
+            job_fields: details()?.job_fields,
         }),
-        Some(Operation::Add) => add_work(bundles, job, details, secrets.entry_password.take())?,
+        Some(Operation::Reenrollment) => Work::Reenroll(reenrollment::work_of(&job.details)?),
+        Some(Operation::Add) => add_work(bundles, job, details()?, secrets.entry_password.take())?,
         _ => return Err(format!("the job's operation {} is not handed out", job.operation)),
     };
     Ok((row, store, work, secrets))

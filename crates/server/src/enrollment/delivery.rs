@@ -328,7 +328,7 @@ fn decide(
         replaced: target.replaced.clone(),
         dry_run: target.dry_run,
     };
-    decide_add(store, certificate, &placement, caller, &floor.sealing, when, now)
+    decide_add(store, certificate, &placement, caller, floor, when, now)
 }
 
 /// Refuses a caller that may schedule jobs on no store at all.

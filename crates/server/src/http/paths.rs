@@ -6,7 +6,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri, uri::PathAndQuery};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -21,6 +21,8 @@ use super::problem::{self, Failure};
 pub(crate) struct Addresses {
     /// Base paths of the operator API, lower case, with a slash before and none behind.
     pub(crate) base_paths: Vec<String>,
+    /// The agents' door, written likewise: its errors have no body.
+    pub(crate) door: String,
     /// What `x-keyfactor-product-version` says.
     pub(crate) product_version: HeaderValue,
 }
@@ -44,6 +46,7 @@ pub(crate) async fn normalize<B: MessageBody + 'static>(
         request.head_mut().method = method;
     }
     let running = request.app_data::<Data<Calls>>().map(|calls| calls.enter());
+    let at_door = addresses.as_ref().is_some_and(|addresses| is_below(request.path(), &addresses.door));
     let mut response = match (&running, request.path().contains("%00")) {
         (Some(None), _) => request.into_response(Failure::stopping().error_response().map_into_boxed_body()),
         // No name and no id holds the character NUL, and the database would fail at it.
@@ -54,6 +57,11 @@ pub(crate) async fn normalize<B: MessageBody + 'static>(
         }
         _ => next.call(request).await?.map_into_boxed_body(),
     };
+    if at_door && !response.status().is_success() {
+        // Agents append what they read to their next answer, and fail on both.
+        response = response.map_body(|_, _| BoxBody::new(()));
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
     let headers = response.headers_mut();
     if let Some(addresses) = &addresses {
         headers.insert(PRODUCT_VERSION, addresses.product_version.clone());
@@ -65,6 +73,10 @@ pub(crate) async fn normalize<B: MessageBody + 'static>(
         headers.insert(CORRELATION_ID, value);
     }
     Ok(response)
+}
+
+fn is_below(path: &str, door: &str) -> bool {
+    path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn upper_case(method: &Method) -> Option<Method> {

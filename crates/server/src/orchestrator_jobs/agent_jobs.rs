@@ -43,6 +43,18 @@ pub(super) async fn delete(
     Ok(queries::drop_jobs_of(db, &[id], now).await?)
 }
 
+/// Merges a new agent into an old one; what was scheduled for the new one is dropped with it.
+pub(super) async fn merge(
+    db: &mut PgConnection,
+    caller: &Principal,
+    old: AgentId,
+    new: AgentId,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    agents::merge(db, caller, old, new, now).await?;
+    Ok(queries::drop_jobs_of(db, &[new], now).await?)
+}
+
 /// Schedules the retrieval of an agent's log; one that waits or runs already will do. Whether to ring the agent after
 /// the commit.
 pub(super) async fn fetch_logs(

@@ -1,6 +1,7 @@
 -- name: finish
 -- Ends reported attempts. A report counts only while its lease token is the job's and its agent is approved.
--- Success of an inventory that stored nothing is no success, and one of a change that was not proved is a warning.
+-- Success of an inventory that stored nothing is no success, nor that of a reenrollment for which nothing was signed; one
+-- of a change that was not proved is a warning.
 --
 -- The jobs are found one by one by their key and stay locked, so that what follows touches just them. Joins with sets
 -- that the planner believes to be small, as the leased jobs are when statistics are taken, were quadratic.
@@ -8,17 +9,20 @@ WITH live AS MATERIALIZED (
     SELECT job.*, job.attempt < job.max_attempts AND (r.retry > 0 OR hollow) AS again,
         r.retry = 2 AND NOT hollow AS at_once,
         CASE WHEN hollow THEN 4 WHEN unproved THEN 3 ELSE r.result END::smallint AS result,
-        CASE WHEN hollow THEN 'the agent reported success, but uploaded no inventory'
+        CASE WHEN hollow AND job.operation = 1 THEN 'the agent reported success, but uploaded no inventory'
+            WHEN hollow THEN 'the agent reported success, but had no certificate signed'
             WHEN unproved THEN r.message || '; the agent did not prove that every target of the store shows it'
             ELSE r.message END AS message,
-        CASE WHEN hollow THEN 'inventory_missing' WHEN unproved THEN coalesce(r.code, 'not_proved') ELSE r.code END AS code,
+        CASE WHEN hollow AND job.operation = 1 THEN 'inventory_missing' WHEN hollow THEN 'enrollment_missing'
+            WHEN unproved THEN coalesce(r.code, 'not_proved') ELSE r.code END AS code,
         r.installed, CASE WHEN unproved THEN 2 ELSE r.verified END::smallint AS verified
     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[],
             $10::boolean[], $11::smallint[])
         AS r(agent, job, token, result, retry, message, code, installed, verified)
     CROSS JOIN LATERAL (
         SELECT jobs.* FROM jobs WHERE jobs.id = r.job AND jobs.lease_token = r.token LIMIT 1 FOR UPDATE) AS job
-    CROSS JOIN LATERAL (SELECT job.operation = 1 AND r.result <> 4 AND NOT job.inventoried AS hollow,
+    CROSS JOIN LATERAL (SELECT job.operation IN (1, 6) AND r.result <> 4 AND NOT job.inventoried
+            AND job.details ->> 'DryRun' IS NULL AS hollow,
         r.result = 2 AND job.operation IN (2, 6) AND job.verification IS NOT NULL
             AND job.details ->> 'DryRun' IS NULL AND r.verified IS DISTINCT FROM 1 AS unproved) AS h
     -- Outside, or an index on state and agent would be taken instead of the key.

@@ -254,6 +254,37 @@ pub(crate) async fn live_discovery(
     queries::live_discovery(db, agent, lease).await
 }
 
+/// A running reenrollment, locked until the transaction ends.
+#[derive(Debug)]
+pub(crate) struct LiveReenrollment {
+    pub(crate) details: Value,
+    /// Who asked for it.
+    pub(crate) requested_by: String,
+    pub(crate) client_machine: String,
+    pub(crate) store_path: String,
+    /// The certificate that this attempt got.
+    pub(crate) certificate_id: Option<i64>,
+}
+
+/// Finds and locks a running reenrollment.
+pub(crate) async fn live_reenrollment(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+) -> Result<Option<LiveReenrollment>, sqlx::Error> {
+    queries::live_reenrollment(db, agent, lease).await
+}
+
+/// Notes the certificate that a running reenrollment got.
+pub(crate) async fn mark_enrolled(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+    certificate_id: i64,
+) -> Result<bool, sqlx::Error> {
+    queries::mark_enrolled(db, agent, lease, certificate_id).await
+}
+
 /// A text from an agent, made fit for history: bounded, no control characters but line feeds.
 pub(crate) fn clean_message(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).take(MAX_MESSAGE).collect()

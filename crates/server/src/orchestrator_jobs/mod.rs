@@ -10,8 +10,6 @@
 //! | 5 will retry | `retry_at` | 1, at its old place in the queue |
 //! | 1 or 5 | an operator unscheduling it, or resetting its agent | nothing; a last attempt in history becomes *completed* |
 //!
-//! A reenrollment waits until the agents' door can hand it out: no statement leases operation 6.
-//!
 //! Jobs of one store run one at a time and in order, so that an older certificate never lands after a newer
 //! one. A job that works on no store (a log, a custom job) has its own id in place of the store's, and waits for nobody.
 //! What comes again and again stays outside the queue (`custom/recurring.rs`); a run of it is put in when it is due.
@@ -45,9 +43,9 @@ pub(crate) use error::Error;
 pub(crate) use evidence::{asked, is_name, judge, offered, same_target};
 pub(crate) use job::{Cause, JobType, NewJob, Operation, inventory_after};
 pub(crate) use leases::{
-    Finished, Leased, LiveLease, Report, Steps, abandon, already_recorded, finish, lease, live_discovery,
-    live_inventory_lease, lost_the_race, mark_inventoried, next_due, record_steps, renew, schedule,
-    unfinished, withdraw,
+    Finished, Leased, LiveLease, LiveReenrollment, Report, Steps, abandon, already_recorded, finish, lease,
+    live_discovery, live_inventory_lease, live_reenrollment, lost_the_race, mark_enrolled, mark_inventoried,
+    next_due, record_steps, renew, schedule, unfinished, withdraw,
 };
 pub(crate) use recurrence::{When, next_after, when};
 pub(crate) use results::{AttemptData, Keep, seal, seal_log, store_data};

@@ -57,6 +57,13 @@ pub(crate) struct JobPlace {
     pub(crate) store_path: String,
 }
 
+impl JobPlace {
+    /// Of a job that is none of the agent's.
+    pub(crate) fn none() -> Self {
+        Self { client_machine: String::new(), store_path: String::new() }
+    }
+}
+
 /// What became of the wish to begin an attempt.
 #[derive(Debug)]
 pub(crate) enum Begun {

@@ -13,6 +13,7 @@ use sealift_pki::Thumbprint;
 use super::listener::Tls;
 use super::{Error, HEAD_TIMEOUT, KEEP_ALIVE, LAST_ANSWERS, Parts, api_reference};
 use crate::agent_api::PeerCertificate;
+use crate::configuration::Configuration;
 use crate::http::body::BodyLimit;
 use crate::http::openapi::document;
 use crate::http::paths::{Addresses, normalize};
@@ -63,7 +64,8 @@ pub(super) fn start(
     let product_version = HeaderValue::from_str(&configuration.product_version)
         .map_err(|_| Error::Security("product_version is no header value".to_owned()))?;
     let base_paths = configuration.base_paths.iter().map(|path| path.to_ascii_lowercase()).collect();
-    let addresses = Data::new(Addresses { base_paths, product_version });
+    let door = door(&configuration);
+    let addresses = Data::new(Addresses { base_paths, product_version, door });
     let operations =
         endpoints().into_iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.access));
     let list = Data::new(EndpointList(operations.collect()));
@@ -105,6 +107,11 @@ pub(super) fn start(
     Ok((server, handle))
 }
 
+/// The path of the agents' door, lower case, with a slash before and none behind.
+fn door(configuration: &Configuration) -> String {
+    format!("/{}", configuration.agents.virtual_directory.trim_matches('/').to_ascii_lowercase())
+}
+
 fn configure(config: &mut ServiceConfig, parts: &Arc<Parts>) {
     let limits = &parts.floor.configuration.limits;
     config
@@ -115,11 +122,12 @@ fn configure(config: &mut ServiceConfig, parts: &Arc<Parts>) {
         .app_data(Data::from(Arc::clone(&parts.dispatch)))
         .app_data(Data::from(Arc::clone(&parts.callers)))
         .app_data(Data::from(Arc::clone(&parts.adds)))
+        .app_data(Data::from(Arc::clone(&parts.pace)))
         .app_data(Data::from(Arc::clone(&parts.completions)));
-    let door = parts.floor.configuration.agents.virtual_directory.trim_matches('/').to_ascii_lowercase();
+    let door = door(&parts.floor.configuration);
     let agent_body = limits.agent_body_bytes;
     config.service(
-        web::scope(&format!("/{door}"))
+        web::scope(&door)
             .app_data(PayloadConfig::new(agent_body))
             .configure(|config| register(config, agent_api::endpoints(), security::guard))
             .default_service(web::to(HttpResponse::NotFound)),

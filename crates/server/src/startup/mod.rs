@@ -112,6 +112,7 @@ pub struct Parts {
     pub(crate) adds: Arc<certificate_stores::Adds>,
     pub(crate) completions: Arc<agent_api::Completions>,
     pub(crate) calls: Calls,
+    pub(crate) pace: Arc<agent_api::Pace>,
 }
 
 impl Parts {
@@ -307,6 +308,7 @@ fn parts(floor: Floor, authority: Arc<Authority>, callers: security::Callers) ->
         directory: Arc::new(Directory::default()),
         calls: Calls::default(),
         callers: Arc::new(callers),
+        pace: Arc::new(agent_api::Pace::new(&floor.configuration.limits)),
         dispatch,
         authority,
         floor,

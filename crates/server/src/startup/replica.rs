@@ -41,6 +41,7 @@ impl Replica {
             calls: Calls::default(),
             callers: Arc::clone(&self.parts.callers),
             authority: Arc::clone(&self.parts.authority),
+            pace: Arc::new(agent_api::Pace::new(&floor.configuration.limits)),
             dispatch,
             floor,
         };

@@ -126,8 +126,13 @@ pub struct Reenroll {
     pub job_properties: BTreeMap<String, Value>,
     /// `host\logical name` of the authority.
     pub certificate_authority: Option<String>,
-    /// Short name of the template.
+    /// Short name of the template; the first that takes requests when absent.
     pub certificate_template: Option<String>,
+    /// Ours: names beside the subject, kind to list, as in an enrollment.
+    #[serde(rename = "SANs")]
+    pub sans: BTreeMap<String, Vec<String>>,
+    /// Ours: the key to make, as templates name them; the template's first when absent.
+    pub key_algorithm: Option<String>,
 }
 
 /// `PUT /CertificateStores/DiscoveryJob`: an agent looks for stores of a type.

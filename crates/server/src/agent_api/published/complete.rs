@@ -7,12 +7,12 @@ use sealift_protocol::agent::jobs::{Accepted, CompleteJob};
 use sealift_protocol::agent::leases::{Completion, Outcome};
 use sealift_protocol::agent::registration::CallResult;
 
-use super::{About, Door, job};
+use super::{About, Door, job, send};
 use crate::agent_api::completion::{Completions, Reported};
 use crate::agent_api::wire::Refusal;
 use crate::agents::session::native;
 use crate::floor::Floor;
-use crate::http::{Failure, answer, body};
+use crate::http::{Failure, body};
 use crate::orchestrator_jobs::published::{RunningAttempt, running};
 use crate::orchestrator_jobs::{AttemptData, JobType, Keep, Operation, inventory_after, seal};
 
@@ -25,7 +25,7 @@ pub(in crate::agent_api) async fn complete(
 ) -> Result<HttpResponse, Refusal> {
     let call: CompleteJob = body::parse(&bytes)?;
     let session = door.session(call.session_token.as_deref()).await?;
-    let about = About { agent: session.agent, job: job(&path)? };
+    let about = About { agent: session.agent, job: job(&path)?, native: native(session.platform) };
     let mut db = door.floor.database.main.acquire().await?;
     let running = running(&mut db, about.agent, about.job, audit_id(call.audit_id)).await?;
     drop(db);
@@ -37,7 +37,7 @@ pub(in crate::agent_api) async fn complete(
         ),
         Some(attempt) => {
             let data = data(&door.floor, &about, &attempt, &call)?;
-            let completion = judge(&about, &attempt, native(session.platform), call);
+            let completion = judge(&about, &attempt, call);
             let follows = completion.outcome != Outcome::TransientFailure || !attempt.again;
             let job_type = attempt.operation().map(Operation::job_type);
             if matches!(job_type, Some(JobType::Management | JobType::Reenrollment)) && follows {
@@ -48,7 +48,7 @@ pub(in crate::agent_api) async fn complete(
             completions.submit(reported).await.ok_or_else(stopping)??;
         }
     }
-    Ok(answer::json(&Accepted { result: CallResult::success(), inventory_job }))
+    Ok(send(Accepted { result: CallResult::success(), inventory_job }))
 }
 
 /// The log or the result that the call brings.
@@ -74,11 +74,11 @@ fn audit_id(sent: f64) -> i64 {
     if sent.fract() == 0.0 && (1.0..=EXACT).contains(&sent) { sent as i64 } else { 0 }
 }
 
-fn judge(about: &About, attempt: &RunningAttempt, native: bool, call: CompleteJob) -> Completion {
+fn judge(about: &About, attempt: &RunningAttempt, call: CompleteJob) -> Completion {
     let message = call.message.unwrap_or_default().trim().to_owned();
     let inventory = attempt.operation() == Some(Operation::Inventory);
     let proven = !inventory || attempt.inventoried;
-    let (outcome, code) = verdict(call.status, proven, inventory, native, &message);
+    let (outcome, code) = verdict(call.status, proven, inventory, about.native, &message);
     let message = if message.is_empty() { "done, as the agent says".to_owned() } else { message };
     Completion {
         error_code: code.map(str::to_owned),

@@ -1,4 +1,4 @@
-//! Jobs over the published agent protocol (agent protocol, chapters 6 to 9): the list that a session begins with, the
+//! Jobs over the published agent protocol (agent protocol, chapters 6 to 11): the list that a session begins with, the
 //! configuration that begins an attempt, the update of an inventory, and the report of the end.
 //!
 //! These agents make one pass, send no heartbeat while they work, and never repeat a report. What fences them is what
@@ -7,10 +7,14 @@
 
 mod complete;
 mod configure;
+mod enroll;
+mod outgoing;
 mod update;
 
 pub(super) use complete::complete;
-pub(super) use configure::configure;
+pub(super) use configure::{configure, reenroll};
+pub(super) use enroll::{enroll, parsed as parsed_request};
+pub(super) use outgoing::send;
 pub(super) use update::update;
 
 use std::future::{Ready, ready};
@@ -21,11 +25,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{FromRequest, HttpRequest};
 use sealift_protocol::{AgentId, JobId};
 
-use super::identity::peer;
+use super::pace;
 use super::registration::login;
 use super::wire::Refusal;
 use crate::agents::Directory;
-use crate::agents::registration::Proof;
 use crate::agents::session::{self, LiveSession};
 use crate::floor::Floor;
 use crate::security::Callers;
@@ -60,14 +63,14 @@ impl Door {
     /// The session that a call names. It counts only together with the certificate or login that it was given to.
     async fn session(&self, token: Option<&str>) -> Result<LiveSession, Refusal> {
         let unknown = || Refusal::new(StatusCode::UNAUTHORIZED, "the session is unknown, over, or another's");
-        let certificate = peer(&self.request);
         let login = login(&self.request, &self.floor, &self.callers).await?;
-        let proof = Proof { certificate, login: login.as_ref() };
+        pace::keep(&self.request, &self.floor, login.as_ref())?;
+        let proof = pace::proof(&self.request, login.as_ref());
         let mut db = self.floor.database.main.acquire().await?;
         let now = self.floor.now();
         let found =
             session::find(&mut db, token.unwrap_or_default(), proof, now).await?.ok_or_else(unknown)?;
-        if let Some(thumbprint) = certificate {
+        if let Some(thumbprint) = proof.certificate {
             self.directory.seen(found.agent, &thumbprint, now);
         }
         Ok(found)
@@ -83,4 +86,6 @@ fn job(path: &Path<String>) -> Result<JobId, Refusal> {
 struct About {
     agent: AgentId,
     job: JobId,
+    /// Whether the agent is the vendor's native one.
+    native: bool,
 }

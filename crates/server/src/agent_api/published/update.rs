@@ -7,10 +7,10 @@ use sealift_protocol::agent::jobs::{Accepted, InventoryUpdate};
 use sealift_protocol::agent::registration::CallResult;
 use serde::Deserialize;
 
-use super::{Door, job};
+use super::{Door, job, send};
 use crate::agent_api::wire::Refusal;
 use crate::certificate_stores::published::{Update, store_update};
-use crate::http::{Failure, answer, body};
+use crate::http::{Failure, body};
 use crate::orchestrator_jobs::published::{LEASE, running};
 use crate::orchestrator_jobs::renew;
 
@@ -62,9 +62,9 @@ pub(in crate::agent_api) async fn update(
     }
     renew(&mut db, session.agent, &[lease], now + LEASE).await?;
     db.commit().await?;
-    Ok(answer::json(&Accepted { result: CallResult::success(), inventory_job: None }))
+    Ok(send(Accepted { result: CallResult::success(), inventory_job: None }))
 }
 
 fn refused(code: &str, message: &str) -> HttpResponse {
-    answer::json(&Accepted { result: CallResult::error(code, message), inventory_job: None })
+    send(Accepted { result: CallResult::error(code, message), inventory_job: None })
 }

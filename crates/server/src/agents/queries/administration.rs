@@ -172,3 +172,71 @@ pub(in crate::agents) async fn set_blueprint(
     .await
     .map(drop)
 }
+
+/// An agent that is to be merged with another.
+pub(in crate::agents) struct MergeRow {
+    pub(in crate::agents) id: AgentId,
+    pub(in crate::agents) client_machine: String,
+    pub(in crate::agents) username: String,
+    pub(in crate::agents) platform: i16,
+    pub(in crate::agents) version: String,
+    pub(in crate::agents) speaks_extensions: bool,
+    pub(in crate::agents) status: i16,
+    pub(in crate::agents) capabilities: Vec<String>,
+    pub(in crate::agents) key_fingerprint: Option<Vec<u8>>,
+    pub(in crate::agents) certificate: Option<Vec<u8>>,
+    pub(in crate::agents) thumbprint: Option<String>,
+    pub(in crate::agents) legacy_thumbprint: Option<String>,
+    pub(in crate::agents) last_thumbprint_used: Option<String>,
+    pub(in crate::agents) identity_expires_at: Option<DateTime<Utc>>,
+    pub(in crate::agents) last_seen_at: Option<DateTime<Utc>>,
+}
+
+pub(in crate::agents) async fn merged(
+    db: &mut PgConnection,
+    ids: &[AgentId],
+) -> Result<Vec<MergeRow>, sqlx::Error> {
+    sqlx::query_as!(
+        MergeRow,
+        r#"-- name: merged
+        SELECT id AS "id: AgentId", client_machine, username, platform, version, speaks_extensions, status, capabilities,
+            key_fingerprint, certificate, thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at,
+            last_seen_at
+        FROM agents WHERE id = ANY ($1)"#,
+        &uuids(ids)
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Puts the identity of another agent, whose row has gone, onto this one's. Id, name, blueprint and first contact stay.
+pub(in crate::agents) async fn take_over(
+    db: &mut PgConnection,
+    id: AgentId,
+    from: &MergeRow,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- name: take_over
+        UPDATE agents SET username = $2, platform = $3, version = $4, capabilities = $5, key_fingerprint = $6,
+            certificate = $7, thumbprint = $8, legacy_thumbprint = $9, last_thumbprint_used = $10,
+            identity_expires_at = $11, last_seen_at = $12, changed_at = $13, reenrollment = 0
+        WHERE id = $1",
+        id.uuid(),
+        from.username,
+        from.platform,
+        from.version,
+        &from.capabilities,
+        from.key_fingerprint.as_deref(),
+        from.certificate.as_deref(),
+        from.thumbprint,
+        from.legacy_thumbprint,
+        from.last_thumbprint_used,
+        from.identity_expires_at,
+        from.last_seen_at,
+        now
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}

@@ -2,6 +2,7 @@
 
 mod administration;
 mod operation;
+mod recognition;
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::AgentId;
@@ -9,12 +10,15 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 pub(super) use self::administration::{
-    RenewableRow, StoreTypeRow, delete, renewable, reset, served, set_blueprint, set_reenrollment,
-    ssl_agents, store_types,
+    MergeRow, RenewableRow, StoreTypeRow, delete, merged, renewable, reset, served, set_blueprint,
+    set_reenrollment, ssl_agents, store_types, take_over,
 };
 pub(super) use self::operation::{
     ClearedRow, DrainedRow, InstanceRow, Mark, begin_instance, clear_clones, drain, instance, mark_clone,
     resume, return_instance, set_drained_on_machine,
+};
+pub(super) use self::recognition::{
+    known_by_name, known_by_token, probable_previous, set_origin, use_bound_token,
 };
 use super::registration::KnownAgent;
 use super::session::LiveSession;
@@ -92,6 +96,8 @@ pub(super) struct AgentRow {
     pub(super) drained_by: Option<String>,
     pub(super) drained_on_machine: bool,
     pub(super) clock_offset_seconds: Option<i32>,
+    pub(super) previous_agent_id: Option<AgentId>,
+    pub(super) speaks_extensions: bool,
 }
 
 /// An identity that was just issued.
@@ -357,22 +363,23 @@ pub(super) async fn set_status(
 pub(super) async fn insert_token(
     db: &mut PgConnection,
     hash: &[u8],
-    machine: Option<&str>,
+    (machine, agent): (Option<&str>, Option<AgentId>),
     created_by: &str,
     (now, expires_at): (DateTime<Utc>, DateTime<Utc>),
     limit: i64,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "-- name: insert_token
-        INSERT INTO enrollment_tokens (token_hash, client_machine, created_by, created_at, expires_at)
-        SELECT $1, $2, $3, $4, $5 WHERE
+        INSERT INTO enrollment_tokens (token_hash, client_machine, agent_id, created_by, created_at, expires_at)
+        SELECT $1, $2, $7, $3, $4, $5 WHERE
             (SELECT count(*) FROM enrollment_tokens WHERE used_at IS NULL AND expires_at > $4) < $6",
         hash,
         machine,
         created_by,
         now,
         expires_at,
-        limit
+        limit,
+        agent.map(AgentId::uuid)
     )
     .execute(db)
     .await?;
@@ -391,7 +398,7 @@ pub(super) async fn use_token(
     sqlx::query_scalar!(
         "-- name: use_token
         UPDATE enrollment_tokens SET used_at = $4, used_by = $3
-        WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $4
+        WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $4 AND agent_id IS NULL
             AND (client_machine IS NULL OR lower(client_machine) = lower($2))
         RETURNING created_by",
         hash,
@@ -577,7 +584,7 @@ const COLUMNS: &str =
     "id, client_machine, username, platform, version, status, capabilities, key_fingerprint,
     thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at, last_seen_at, reenrollment, blueprint,
     host_name, clone_seen_at, clone_host_name, clone_address, drained_at, drained_by, drained_on_machine,
-    clock_offset_seconds";
+    clock_offset_seconds, previous_agent_id, speaks_extensions";
 
 /// One page of agents, and how many match, counted up to a bound.
 pub(super) async fn list(

@@ -118,6 +118,8 @@ pub(super) struct Granted {
     pub(super) by_certificate: bool,
     /// Whether what others remember of the agent is out of date.
     pub(super) changed: bool,
+    /// Whether it is asked to renew its identity all the same.
+    pub(super) asks_renewal: bool,
     agent_id: String,
     client_machine: String,
     heartbeat_minutes: u32,
@@ -130,6 +132,7 @@ impl Granted {
             certificate: None,
             by_certificate,
             changed: false,
+            asks_renewal: false,
             agent_id: agent.id.to_string(),
             client_machine: agent.client_machine.clone(),
             heartbeat_minutes,
@@ -147,7 +150,11 @@ impl Granted {
             client_parameters: BTreeMap::new(),
             jobs: Vec::new(),
         };
-        Registered { result: CallResult::success(), session: Some(session), retry_after_seconds: None }
+        let result = match self.asks_renewal {
+            true => Refusal::renew(Reenrollment::Requested).answer().result,
+            false => CallResult::success(),
+        };
+        Registered { result, session: Some(session), retry_after_seconds: None }
     }
 }
 

@@ -19,8 +19,12 @@ pub(super) enum By {
     /// By the key that signed its request. Someone who saw an old request could show it again, so what else is
     /// said counts less.
     Key,
+    /// By a token that an operator made for it.
+    Token,
     /// By its login and the name of its machine.
     Login,
+    /// By its name and address, while it waits for its first certificate.
+    Name,
     /// Not at all.
     FirstContact,
 }
@@ -77,8 +81,7 @@ pub(super) fn learn(agent: &mut KnownAgent, asked: &Asked, by: By) -> bool {
     if agent.status == Status::New.number() {
         agent.client_machine.clone_from(&asked.client_machine);
     }
-    if by == By::Login
-        && agent.certificate.is_none()
+    if (matches!(by, By::Login | By::Name) && agent.certificate.is_none() || by == By::Token)
         && let Some(key) = &asked.key
     {
         agent.key_fingerprint = Some(key.fingerprint.to_vec());
@@ -112,12 +115,38 @@ pub(super) fn reusable<'a>(
     agent.certificate.as_deref().filter(|_| same_key && !is_due(agent.identity_expires_at, days, now))
 }
 
-/// Whether an agent must be asked to renew: because an operator wants it, or, for one of the published protocol, since
-/// ours does so by itself, because it is time.
-pub(super) fn should_renew(agent: &KnownAgent, asked: &Asked, days: u32, now: DateTime<Utc>) -> bool {
-    let wanted = Reenrollment::from_number(agent.reenrollment) != Reenrollment::None;
+/// Whether an agent is asked to renew its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// It is not.
+    No,
+    /// It is, and has its session meanwhile.
+    Asked,
+    /// It is, and has no session before.
+    First,
+}
+
+/// Whether an agent is asked to renew: because an operator wants it, or, for one of the published protocol, since ours
+/// does so by itself, because it is time.
+pub(super) fn renewal(agent: &KnownAgent, asked: &Asked, days: u32, now: DateTime<Utc>) -> Renewal {
+    if asked.key.is_some() {
+        return Renewal::No;
+    }
     let due = !asked.speaks_extensions && is_due(agent.identity_expires_at, days, now);
-    asked.key.is_none() && (wanted || due)
+    match Reenrollment::from_number(agent.reenrollment) {
+        Reenrollment::Required => Renewal::First,
+        _ if due => Renewal::First,
+        Reenrollment::Requested => Renewal::Asked,
+        Reenrollment::None => Renewal::No,
+    }
+}
+
+/// What an agent was called before it lost its identity and put a time in place of what stood behind its last
+/// underscore, as `YYYYMMDDHHMMSS` (agent protocol, 4.7).
+pub(super) fn stem(machine: &str) -> Option<&str> {
+    let (stem, time) = machine.rsplit_once('_')?;
+    let is_time = time.len() == 14 && time.bytes().all(|byte| byte.is_ascii_digit());
+    (is_time && !stem.is_empty()).then_some(stem)
 }
 
 /// The identity that stays valid beside a new one: the one the agent surely holds. Not simply the newest, whose
@@ -245,11 +274,24 @@ mod tests {
     #[test]
     fn published_agents_are_asked_to_renew_in_the_last_third() {
         let known = agent(Status::Approved, Some(A), 1);
-        assert!(!should_renew(&known, &asked(false), DAYS, now()));
-        assert!(should_renew(&known, &asked(false), DAYS, now() + TimeDelta::days(51)));
-        assert!(!should_renew(&known, &asked(true), DAYS, now() + TimeDelta::days(51)));
-        let wanted = KnownAgent { reenrollment: 1, ..known };
-        assert!(should_renew(&wanted, &asked(true), DAYS, now()), "an operator asks ours, too");
+        let late = now() + TimeDelta::days(51);
+        assert_eq!(renewal(&known, &asked(false), DAYS, now()), Renewal::No);
+        assert_eq!(renewal(&known, &asked(false), DAYS, late), Renewal::First);
+        assert_eq!(renewal(&known, &asked(true), DAYS, late), Renewal::No);
+        let wanted = KnownAgent { reenrollment: 1, ..known.clone() };
+        assert_eq!(renewal(&wanted, &asked(true), DAYS, now()), Renewal::Asked, "an operator asks ours, too");
+        assert_eq!(renewal(&wanted, &asked(false), DAYS, late), Renewal::First);
+        let required = KnownAgent { reenrollment: 2, ..known };
+        assert_eq!(renewal(&required, &asked(false), DAYS, now()), Renewal::First);
+    }
+
+    #[test]
+    fn a_name_with_a_time_behind_it_has_a_stem() {
+        assert_eq!(stem("web_20261125063000"), Some("web"));
+        assert_eq!(stem("a_b_20261125063000"), Some("a_b"));
+        for plain in ["web_01", "web", "_20261125063000", "web_2026112506300x", ""] {
+            assert_eq!(stem(plain), None, "{plain}");
+        }
     }
 
     #[test]

@@ -322,11 +322,12 @@ impl Template {
 }
 
 /// How templates write a kind of key.
-pub(super) fn word_of(key: KeyAlgorithm) -> Option<&'static str> {
+pub(crate) fn word_of(key: KeyAlgorithm) -> Option<&'static str> {
     KEYS.iter().find(|(_, known)| *known == key).map(|(word, _)| *word)
 }
 
-fn key_of(word: &str) -> Option<KeyAlgorithm> {
+/// The kind of key that templates write so, in any case.
+pub(crate) fn key_of(word: &str) -> Option<KeyAlgorithm> {
     KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, key)| *key)
 }
 

@@ -36,8 +36,9 @@ pub(super) async fn store_facts(
         StoreFacts,
         r#"-- name: store_facts
         SELECT s.id AS "id: StoreId", s.agent_id AS "agent_id: AgentId", a.client_machine AS agent_machine,
-            a.status AS agent_status,
-            ('CertStores.' || t.capability || '.Management') = ANY(a.capabilities) AS "capable!",
+            a.status AS agent_status, a.speaks_extensions,
+            EXISTS (SELECT 1 FROM unnest(a.capabilities) AS known
+                WHERE lower(known) = lower('CertStores.' || t.capability || '.Management')) AS "capable!",
             s.client_machine, s.store_path, s.container_id, s.approved, s.create_if_missing, s.store_type,
             t.short_name, t.capability, t.supports_add, t.supports_remove, t.supports_create,
             a.speaks_extensions AS can_plan, t.supports_enrollment, t.private_key, t.custom_alias, t.entry_password, t.entry_parameters
@@ -412,15 +413,17 @@ pub(super) async fn listable_jobs(
     sqlx::query_as!(
         ListableJob,
         r#"-- name: listable_jobs
-        SELECT j.id AS "id: JobId", j.operation, t.inventory_job_type, t.management_job_type,
-            ('CertStores.' || t.capability || '.Inventory') = ANY(a.capabilities) AS "can_inventory!"
+        SELECT j.id AS "id: JobId", j.operation, t.inventory_job_type, t.management_job_type, t.enrollment_job_type,
+            EXISTS (SELECT 1 FROM unnest(a.capabilities) AS known
+                WHERE lower(known) = lower('CertStores.' || t.capability || '.Inventory')) AS "can_inventory!"
         FROM jobs j
         JOIN certificate_stores s ON s.id = j.store_id
         JOIN store_types t ON t.id = s.store_type
         JOIN agents a ON a.id = j.agent_id AND a.status = 2 AND a.drained_at IS NULL
-        WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2 AND j.operation BETWEEN 1 AND 4
-            AND ('CertStores.' || t.capability || CASE j.operation WHEN 1 THEN '.Inventory' ELSE '.Management' END)
-                = ANY(a.capabilities)
+        WHERE j.agent_id = $1 AND j.state = 1 AND j.run_at <= $2 AND j.operation IN (1, 2, 3, 4, 6)
+            AND EXISTS (SELECT 1 FROM unnest(a.capabilities) AS known
+                WHERE lower(known) = lower('CertStores.' || t.capability || CASE j.operation
+                    WHEN 1 THEN '.Inventory' WHEN 6 THEN '.Reenrollment' ELSE '.Management' END))
             -- These agents would do what a dry run only asks about.
             AND j.details ->> 'DryRun' IS NULL
             AND NOT EXISTS (SELECT 1 FROM jobs other

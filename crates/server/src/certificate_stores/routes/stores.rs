@@ -226,13 +226,16 @@ async fn schedule_inventory(
 
 async fn reenroll(
     floor: Data<Floor>,
+    dispatch: Data<Dispatch>,
     authority: Data<Authority>,
     caller: Principal,
     Body(request): Body<Reenroll>,
 ) -> Result<HttpResponse, Failure> {
     let mut transaction = floor.database.main.begin().await?;
-    reenrollment::reenroll(&mut transaction, &floor, &authority, &caller, &request, floor.now()).await?;
+    let job =
+        reenrollment::reenroll(&mut transaction, &floor, &authority, &caller, &request, floor.now()).await?;
     transaction.commit().await?;
+    ring(&dispatch, &floor, &[job]);
     Ok(answer::no_content())
 }
 

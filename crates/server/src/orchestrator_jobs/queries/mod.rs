@@ -126,7 +126,7 @@ pub(super) async fn lease(
         r#"-- name: lease
         WITH due AS MATERIALIZED (
             SELECT id, store_id, run_at FROM jobs
-            WHERE agent_id = $1 AND state = 1 AND run_at <= $2 AND operation <> 6
+            WHERE agent_id = $1 AND state = 1 AND run_at <= $2
             ORDER BY run_at, id LIMIT $4
         ), heads AS (
             SELECT DISTINCT ON (store_id) id, run_at FROM due
@@ -167,7 +167,7 @@ pub(super) async fn count_waiting(
     sqlx::query_scalar!(
         r#"-- name: count_waiting
         SELECT count(*) AS "count!" FROM (
-            SELECT 1 FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at <= $2 AND operation <> 6 LIMIT $3) AS waiting"#,
+            SELECT 1 FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at <= $2 LIMIT $3) AS waiting"#,
         agent.uuid(),
         now,
         bound,
@@ -183,7 +183,7 @@ pub(super) async fn next_due(
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar!(
         "-- name: next_due
-        SELECT run_at FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at > $2 AND operation <> 6 ORDER BY run_at, id LIMIT 1",
+        SELECT run_at FROM jobs WHERE agent_id = $1 AND state = 1 AND run_at > $2 ORDER BY run_at, id LIMIT 1",
         agent.uuid(),
         now,
     )
@@ -201,7 +201,7 @@ pub(super) async fn due_agents(
         r#"-- name: due_agents
         SELECT agent AS "agent!: AgentId" FROM unnest($1::uuid[]) AS held(agent)
         WHERE EXISTS (SELECT 1 FROM jobs
-            WHERE agent_id = agent AND state = 1 AND run_at <= $2 AND operation <> 6)
+            WHERE agent_id = agent AND state = 1 AND run_at <= $2)
             AND EXISTS (SELECT 1 FROM agents WHERE agents.id = agent AND agents.drained_at IS NULL)"#,
         &agents,
         now,
@@ -358,13 +358,13 @@ pub(super) async fn lease_one(
         r#"-- name: lease_one
         UPDATE jobs SET state = 2, attempt = attempt + 1, lease_token = gen_random_uuid(), lease_until = $4,
             started_at = $3, history_id = nextval('job_history_id'), inventoried = false, verification = NULL
-        WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3 AND operation <> 6
+        WHERE id = $2 AND agent_id = $1 AND state = 1 AND run_at <= $3
             AND details ->> 'DryRun' IS NULL
             AND NOT EXISTS (SELECT 1 FROM jobs other
                 WHERE other.agent_id = $1 AND other.store_id = jobs.store_id AND other.state IN (2, 5))
             AND (operation = 1 OR NOT EXISTS (SELECT 1 FROM jobs earlier
                 WHERE earlier.agent_id = $1 AND earlier.store_id = jobs.store_id AND earlier.state = 1
-                    AND earlier.operation NOT IN (1, 6) AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
+                    AND earlier.operation <> 1 AND (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)))
             AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $1 AND agents.status = 2 AND agents.drained_at IS NULL)
         RETURNING id AS "id: JobId", history_id AS "history_id!", attempt, lease_token AS "lease_token!",
             store_id AS "store_id: StoreId", operation, certificate_id, details, sealed_secret, run_at, verification"#,

@@ -5,6 +5,8 @@ use sealift_protocol::agent::leases::LeaseKey;
 use sealift_protocol::{AgentId, JobId};
 use sqlx::PgConnection;
 
+use crate::orchestrator_jobs::leases::LiveReenrollment;
+
 /// A job that works on no store, as it is listed to its agent.
 pub(in crate::orchestrator_jobs) struct AloneRow {
     pub(in crate::orchestrator_jobs) id: JobId,
@@ -122,4 +124,46 @@ pub(in crate::orchestrator_jobs) async fn listable_alone(
     )
     .fetch_all(db)
     .await
+}
+
+pub(in crate::orchestrator_jobs) async fn live_reenrollment(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+) -> Result<Option<LiveReenrollment>, sqlx::Error> {
+    sqlx::query_as!(
+        LiveReenrollment,
+        r#"-- name: live_reenrollment
+        SELECT details, requested_by, client_machine, store_path,
+            CASE WHEN inventoried THEN certificate_id END AS "certificate_id"
+        FROM jobs
+        WHERE id = $1 AND lease_token = $2 AND agent_id = $3 AND state = 2 AND operation = 6
+            AND EXISTS (SELECT 1 FROM agents WHERE agents.id = $3 AND agents.status = 2)
+        FOR UPDATE"#,
+        lease.job_id.uuid(),
+        lease.lease_token,
+        agent.uuid(),
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub(in crate::orchestrator_jobs) async fn mark_enrolled(
+    db: &mut PgConnection,
+    agent: AgentId,
+    lease: LeaseKey,
+    certificate_id: i64,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "-- name: mark_enrolled
+        UPDATE jobs SET inventoried = true, certificate_id = $4
+        WHERE id = $1 AND lease_token = $2 AND agent_id = $3 AND state = 2 AND operation = 6",
+        lease.job_id.uuid(),
+        lease.lease_token,
+        agent.uuid(),
+        certificate_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

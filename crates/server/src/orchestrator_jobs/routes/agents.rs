@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path};
 use sealift_protocol::AgentId;
+use sealift_protocol::operator::agents::MergeAgent;
 
 use super::MODIFY;
 use crate::agents::{self, Directory};
@@ -24,6 +25,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .example(r#"["{{other_agent}}"]"#),
         Endpoint::post("/Agents/{id}/Reset", MODIFY, || web::to(reset))
             .summary("Takes one agent back to its first contact, without identity and jobs."),
+        Endpoint::post("/Agents/{id}/Merge", MODIFY, || web::to(merge))
+            .summary(
+                "Has an agent that came back as another go on under its old id, with its stores and history.",
+            )
+            .body::<MergeAgent>()
+            .example(r#"{"NewAgentId": "{{spare_agent}}"}"#),
         Endpoint::post("/Agents/{id}/FetchLogs", MODIFY, || web::to(fetch_logs))
             .summary("Has an agent send its log; JobStatus/Data answers it once it came."),
         Endpoint::post("/Agents/Drain", MODIFY, || web::to(drain))
@@ -73,6 +80,26 @@ async fn reset_all(
     agent_jobs::reset(&mut db, caller, ids, floor.now()).await?;
     db.commit().await?;
     directory.forget(ids);
+    Ok(answer::no_content())
+}
+
+async fn merge(
+    floor: Data<Floor>,
+    directory: Data<Directory>,
+    dispatch: Data<Dispatch>,
+    caller: Principal,
+    id: Path<String>,
+    body: Body<MergeAgent>,
+) -> Result<HttpResponse, Failure> {
+    let old = agent(&id)?;
+    let new = body.0.new_agent_id.ok_or_else(|| Failure::invalid("NewAgentId is required"))?;
+    // Whether the new one was seen decides; what was noted of it is written every minute otherwise.
+    agents::sweep::write_last_seen(&floor, &directory).await?;
+    let mut db = floor.database.main.begin().await?;
+    agent_jobs::merge(&mut db, &caller, old, new, floor.now()).await?;
+    db.commit().await?;
+    directory.forget(&[old, new]);
+    dispatch.ring_all([old]);
     Ok(answer::no_content())
 }
 

@@ -1,167 +1,22 @@
-//! Jobs over the published agent protocol, spoken as its agents speak it: raw JSON, a session, a list, and echoes.
-//! The numbers are those of the agent protocol, chapter 16.
+//! Jobs over the published agent protocol: a session, a list, and echoes (lines 6 to 10, 13 and 14).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use reqwest::StatusCode;
-use sealift_pki::{
-    Certificate, CertificateRequest, DistinguishedName, KeyAlgorithm, Limits, Pkcs12, PrivateKey, pem,
-};
+use sealift_pki::{Limits, Pkcs12};
 use sealift_server::scheduler::Sweep;
 use serde_json::{Value, json};
 use support::TestServer;
-use support::client::http;
 use support::story::{addition, enroll};
 
-const PEM_INVENTORY: &str = "a809ce1f-1eea-4738-a38e-15708c89c981";
-const PEM_MANAGEMENT: &str = "1d411b36-ae72-433f-9f3f-8593e836a1af";
-
-/// An agent of the published protocol with a client certificate.
-pub(crate) struct PublishedAgent {
-    pub(crate) id: String,
-    pub(crate) machine: String,
-    token: String,
-    pub(crate) capabilities: Value,
-    http: reqwest::Client,
-    door: String,
-}
-
-fn csr(machine: &str, key: &PrivateKey) -> String {
-    let subject = DistinguishedName::parse(&format!("CN={machine},O=Own words")).unwrap();
-    STANDARD.encode(CertificateRequest::create(key, &subject, &[]).unwrap().der())
-}
-
-fn registration(machine: &str, csr: Value, agent_id: &str, capabilities: &Value) -> Value {
-    json!({"AgentPlatform": 5, "AgentVersion": 563_031_557_799_936_u64,
-        "TenantId": "00000000-0000-0000-0000-000000000000", "ClientMachine": machine, "CSR": csr,
-        "AgentId": agent_id, "Capabilities": capabilities, "ClientParameters": {}})
-}
-
-async fn send(http: &reqwest::Client, door: &str, path: &str, body: &Value) -> (StatusCode, Value) {
-    let answer = http.post(format!("{door}/{path}")).json(body).send().await.unwrap();
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
-    assert!(status.is_success() || text.is_empty(), "an error with a body: {status} {text}");
-    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-}
-
-impl PublishedAgent {
-    /// First enrollment: pending, approved, then the second registration over the new certificate.
-    pub(crate) async fn enroll(server: &TestServer, machine: &str, capabilities: Value) -> Self {
-        let door = server.ready.agent_url.clone();
-        let anonymous = http(&server.ready.ca_file, None);
-        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-        let request = registration(machine, json!(csr(machine, &key)), "", &capabilities);
-        for _ in 0..3 {
-            let (status, pending) = send(&anonymous, &door, "Session/Register", &request).await;
-            assert_eq!((status, &pending["Result"]["Status"]), (StatusCode::OK, &json!(3)));
-            assert_eq!(pending["Session"], Value::Null, "no id before the certificate");
-        }
-        let listed = server.admin.query("/Agents", &format!("ClientMachine -eq \"{machine}\"")).await.ok();
-        server.admin.post("/Agents/Approve", &json!([listed[0]["AgentId"]])).await;
-        let (_, first) = send(&anonymous, &door, "Session/Register", &request).await;
-        assert_eq!(first["Result"], json!({"Status": 1, "Error": null}));
-        let der = STANDARD.decode(first["Session"]["Certificate"].as_str().unwrap()).unwrap();
-        let identity = format!("{}{}", pem::encode("CERTIFICATE", &der), *key.to_pem());
-        let mut agent = Self {
-            id: first["Session"]["AgentId"].as_str().unwrap().to_owned(),
-            machine: machine.to_owned(),
-            token: String::new(),
-            capabilities,
-            http: http(&server.ready.ca_file, Some(&identity)),
-            door,
-        };
-        agent.register().await;
-        agent
-    }
-
-    /// One `Register` of a pass; answers the list.
-    pub(crate) async fn register(&mut self) -> Vec<Value> {
-        let request = registration(&self.machine, Value::Null, &self.id, &self.capabilities);
-        let (status, answer) = send(&self.http, &self.door, "Session/Register", &request).await;
-        assert_eq!((status, &answer["Result"]["Status"]), (StatusCode::OK, &json!(1)), "{answer}");
-        let session = &answer["Session"];
-        self.token = session["Token"].as_str().unwrap().to_owned();
-        assert!(self.token.len() <= 36 && session["AgentId"].as_str().unwrap().len() <= 36);
-        session["Jobs"].as_array().unwrap().clone()
-    }
-
-    pub(crate) async fn configure(&self, job: &Value) -> Value {
-        let endpoint = job["ConfigurationEndpoint"].as_str().unwrap();
-        let (status, answer) = self.call(endpoint, json!({"JobId": job["JobId"]})).await;
-        assert_eq!(status, StatusCode::OK);
-        assert!(answer["Job"]["StorePath"].is_string());
-        answer
-    }
-
-    pub(crate) async fn complete(&self, job: &Value, audit: Value, status: i32, message: &str) -> Value {
-        let body = json!({"Status": status, "AuditId": audit, "JobId": job["JobId"], "Message": message});
-        let (status, answer) = self.call(job["CompletionEndpoint"].as_str().unwrap(), body).await;
-        assert_eq!((status, &answer["Result"]["Status"]), (StatusCode::OK, &json!(1)));
-        answer
-    }
-
-    async fn update(&self, job: &Value, configured: &Value, items: Value) -> Value {
-        let body = json!({"JobId": job["JobId"], "Inventory": items});
-        let (status, answer) = self.call(configured["InventoryEndpoint"].as_str().unwrap(), body).await;
-        assert_eq!(status, StatusCode::OK);
-        answer["Result"]["Status"].clone()
-    }
-
-    pub(crate) async fn call(&self, endpoint: &str, mut body: Value) -> (StatusCode, Value) {
-        body["SessionToken"] = json!(self.token);
-        send(&self.http, &self.door, endpoint, &body).await
-    }
-
-    pub(crate) async fn store(&self, server: &TestServer, path: &str) -> String {
-        let body = json!({"ClientMachine": self.machine, "StorePath": path, "CertStoreType": 2,
-            "AgentId": self.id, "Properties": "{}"});
-        server.admin.post("/CertificateStores", &body).await.ok()["Id"].as_str().unwrap().to_owned()
-    }
-}
-
-pub(crate) fn pem_capabilities() -> Value {
-    json!([
-        "CertStores.PEM.Inventory",
-        "CertStores.PEM.Management",
-        "CertStores.PEM.Reenrollment",
-        "Custom.FetchLogs"
-    ])
-}
-
-async fn inventory_now(server: &TestServer, store: &str) {
-    let body = json!({"StoreIds": [store], "Schedule": {"Immediate": true}});
-    assert!(server.admin.post("/CertificateStores/Schedule", &body).await.status.is_success());
-}
-
-async fn aliases(server: &TestServer, store: &str) -> Vec<String> {
-    let entries = server.admin.get(&format!("/CertificateStores/{store}/Inventory")).await.ok();
-    entries.as_array().unwrap().iter().map(|entry| entry["Name"].as_str().unwrap().to_owned()).collect()
-}
-
-async fn history(server: &TestServer, job: &Value) -> Vec<Value> {
-    let request = server.admin.request(reqwest::Method::GET, "/OrchestratorJobs/JobHistory").query(&[
-        ("QueryString", format!("JobId -eq {job}").as_str()),
-        ("SortField", "JobHistoryId"),
-        ("SortAscending", "0"),
-    ]);
-    server.admin.send(request).await.ok().as_array().unwrap().clone()
-}
-
-async fn der_of(server: &TestServer, certificate: i64) -> (String, String) {
-    let certificate = server.admin.get(&format!("/Certificates/{certificate}")).await.ok();
-    let text = |name: &str| certificate[name].as_str().unwrap().to_owned();
-    (text("ContentBytes"), text("Thumbprint"))
-}
-
-fn added(alias: &str, der: &str) -> Value {
-    json!({"Alias": alias, "ItemStatus": 1, "PrivateKeyEntry": false, "UseChainLevel": false,
-        "Certificates": [der]})
-}
+use super::{
+    PEM_INVENTORY, PEM_MANAGEMENT, PublishedAgent, added, aliases, der_of, history, inventory_now,
+    pem_capabilities,
+};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_pass_adds_a_certificate_and_reports_the_new_state() {
+async fn line_10_an_addition_is_told_whole_and_one_pass_reports_the_new_state() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/ca-bundle.pem").await;
@@ -209,7 +64,7 @@ async fn one_pass_adds_a_certificate_and_reports_the_new_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_travels_as_pkcs12_under_a_password_of_its_own() {
+async fn line_10_a_key_travels_as_pkcs12_under_a_password_of_its_own() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/site.pem").await;
@@ -227,7 +82,7 @@ async fn a_key_travels_as_pkcs12_under_a_password_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_due_jobs_that_the_agent_can_run_are_listed() {
+async fn line_06_only_due_jobs_that_the_agent_can_run_are_listed() {
     let server = TestServer::start().await;
     // GUIDs, as releases before 2.16.1 send them, in another case.
     let capabilities = json!([PEM_INVENTORY.to_uppercase(), PEM_MANAGEMENT]);
@@ -249,7 +104,7 @@ async fn only_due_jobs_that_the_agent_can_run_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn configuring_twice_begins_a_second_attempt_and_old_reports_count_no_more() {
+async fn line_07_configuring_twice_begins_a_second_attempt_and_old_reports_count_no_more() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/a.pem").await;
@@ -274,7 +129,7 @@ async fn configuring_twice_begins_a_second_attempt_and_old_reports_count_no_more
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_goes_silent_ends_and_the_next_pass_gets_the_job_again() {
+async fn line_08_an_attempt_that_goes_silent_ends_and_the_next_pass_gets_the_job_again() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/a.pem").await;
@@ -292,7 +147,7 @@ async fn an_attempt_that_goes_silent_ends_and_the_next_pass_gets_the_job_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_inventory_says_is_believed_only_with_a_stored_update() {
+async fn line_09_what_an_inventory_says_is_believed_only_with_a_stored_update() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/a.pem").await;
@@ -335,7 +190,7 @@ async fn what_an_inventory_says_is_believed_only_with_a_stored_update() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_store_is_read_as_a_difference() {
+async fn line_09_a_large_store_is_read_as_a_difference() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/bundle.pem").await;
@@ -371,7 +226,7 @@ async fn a_large_store_is_read_as_a_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_are_read_as_agents_mean_them() {
+async fn line_08_statuses_are_read_as_agents_mean_them() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let certificate = enroll(&server.admin, &["www.example.test"]).await;
@@ -405,7 +260,7 @@ async fn statuses_are_read_as_agents_mean_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_of_one_store_keep_their_order_whatever_the_agent_picks_first() {
+async fn line_10_a_removal_and_an_addition_keep_their_order_whatever_the_agent_picks_first() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/a.pem").await;
@@ -433,7 +288,7 @@ async fn changes_of_one_store_keep_their_order_whatever_the_agent_picks_first() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_counts_only_with_its_certificate_and_only_for_its_own_jobs() {
+async fn line_13_a_session_counts_only_with_its_certificate_and_only_for_its_own_jobs() {
     let server = TestServer::start().await;
     let mut owner = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let mut thief = PublishedAgent::enroll(&server, "edge-2", pem_capabilities()).await;
@@ -463,7 +318,7 @@ async fn a_session_counts_only_with_its_certificate_and_only_for_its_own_jobs() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heartbeat_tells_a_looping_agent_of_new_work() {
+async fn line_14_a_heartbeat_tells_a_looping_agent_of_new_work() {
     let server = TestServer::start().await;
     let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
     let store = agent.store(&server, "/etc/edge/tls/a.pem").await;
@@ -484,34 +339,5 @@ async fn a_heartbeat_tells_a_looping_agent_of_new_work() {
     agent.complete(&list[0], configured["AuditId"].clone(), 2, "").await;
     agent.token = "anything".to_owned();
     assert_eq!(heartbeat(&agent).await, false);
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_identity_near_its_end_is_renewed_and_the_old_one_works_until_the_new_one_is_seen() {
-    let server = TestServer::start().await;
-    // TLS judges certificates by the machine's clock, so the past is moved, and the renewal happens today.
-    server.clock.advance(TimeDelta::days(-61));
-    let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
-    agent.register().await;
-    server.clock.advance(TimeDelta::days(61));
-    let request = |csr: Value| registration("edge-1", csr, &agent.id, &agent.capabilities);
-    let (_, asked) = send(&agent.http, &agent.door, "Session/Register", &request(Value::Null)).await;
-    assert_eq!(asked["Result"]["Status"], 2);
-    assert_eq!(asked["Result"]["Error"]["CodeString"], "A0100007");
-    assert_eq!(asked["Session"], Value::Null);
-    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-    let (_, renewed) =
-        send(&agent.http, &agent.door, "Session/Register", &request(json!(csr("anything", &key)))).await;
-    assert_eq!(renewed["Session"]["AgentId"], json!(agent.id), "the same agent");
-    let der = STANDARD.decode(renewed["Session"]["Certificate"].as_str().unwrap()).unwrap();
-    let certificate = Certificate::parse(&der).unwrap();
-    assert!(certificate.not_before() <= server.clock.now() - TimeDelta::hours(15), "back-dated");
-    // The answer was lost: the old identity still calls, and is asked again.
-    let (status, again) = send(&agent.http, &agent.door, "Session/Register", &request(Value::Null)).await;
-    assert_eq!((status, again["Result"]["Status"].as_i64().is_some()), (StatusCode::OK, true));
-    let identity = format!("{}{}", pem::encode("CERTIFICATE", &der), *key.to_pem());
-    agent.http = http(&server.ready.ca_file, Some(&identity));
-    agent.register().await;
     server.stop().await;
 }

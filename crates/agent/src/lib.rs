@@ -27,6 +27,8 @@ mod steps;
 mod store_rule;
 #[cfg(test)]
 mod stories;
+mod transaction;
+mod verification;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
@@ -49,6 +51,7 @@ use inventory_record::InventoryRecords;
 use journal::Journal;
 use outbox::Outbox;
 use server_client::ServerClient;
+use transaction::Transactions;
 
 /// Mode of the data directory and those in it.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -89,6 +92,7 @@ struct Agent {
     /// Held by the one who empties the outbox.
     reporting: tokio::sync::Mutex<()>,
     journal: Journal,
+    transactions: Transactions,
     inventory_records: InventoryRecords,
     /// Tells the server one run of the program from the next.
     instance: Uuid,
@@ -157,6 +161,7 @@ impl Agent {
             outbox: Arc::new(outbox),
             reporting: tokio::sync::Mutex::new(()),
             journal: Journal::new(within("journal")?),
+            transactions: Transactions::new(within("transactions")?),
             inventory_records: InventoryRecords::new(within("inventory")?),
             instance: Uuid::new_v4(),
             stop,

@@ -3,6 +3,7 @@
 mod delivery;
 mod inventory;
 mod management;
+mod transactions;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -207,7 +207,8 @@ impl CertificateStore for PemFile {
         if same {
             return Ok(Planned::nothing(before));
         }
-        Ok(Planned::change(before, files.all()))
+        let changing = if matches!(intent, Intent::Create) { vec![files.store] } else { files.all() };
+        Ok(Planned::change(before, changing))
     }
 
     fn create(&mut self) -> Result<(), Error> {

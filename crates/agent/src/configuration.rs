@@ -113,8 +113,22 @@ pub struct Configuration {
     pub log_level: String,
     /// Most bytes of log that are kept in the data directory; none where 0.
     pub log_file_bytes: u64,
+    /// What it may connect to beside its own machine, to see what is served.
+    pub verification_hosts: Vec<VerificationHost>,
     /// What the agent may touch.
     pub stores: Vec<StoreRule>,
+}
+
+/// Most entries of `verification_hosts`.
+pub const MAX_VERIFICATION_HOSTS: usize = 256;
+
+/// A host that the agent may connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationHost {
+    /// Name or address, in lower case.
+    pub host: String,
+    /// Port; any when absent.
+    pub port: Option<u16>,
 }
 
 /// Form of the log.
@@ -168,6 +182,7 @@ impl Configuration {
             log_format: layer.log_format.ok_or(Error::Missing { key: "log_format" })?,
             log_level: layer.log_level.ok_or(Error::Missing { key: "log_level" })?,
             log_file_bytes: log_file_bytes(layer.log_file_bytes)?,
+            verification_hosts: verification_hosts(layer.verification_hosts.unwrap_or_default())?,
             stores: store_rule::parse(layer.stores.unwrap_or_default())?,
         })
     }
@@ -205,6 +220,7 @@ struct Layer {
     log_format: Option<LogFormat>,
     log_level: Option<String>,
     log_file_bytes: Option<u64>,
+    verification_hosts: Option<Vec<String>>,
     stores: Option<Vec<WrittenStore>>,
 }
 
@@ -249,6 +265,7 @@ impl Layer {
             log_format: over.log_format.or(self.log_format),
             log_level: over.log_level.or(self.log_level),
             log_file_bytes: over.log_file_bytes.or(self.log_file_bytes),
+            verification_hosts: over.verification_hosts.or(self.verification_hosts),
             stores: over.stores.or(self.stores),
         }
     }
@@ -284,6 +301,26 @@ fn server_url(text: String) -> Result<String, Error> {
         return Err(invalid("server_url", "must hold no user, password, query or fragment"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn verification_hosts(written: Vec<String>) -> Result<Vec<VerificationHost>, Error> {
+    if written.len() > MAX_VERIFICATION_HOSTS {
+        return Err(invalid("verification_hosts", format!("more than {MAX_VERIFICATION_HOSTS} entries")));
+    }
+    let read = |text: String| {
+        let refused = || invalid("verification_hosts", format!("'{text}' must be host:port or host:*"));
+        let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
+        let port = match port {
+            "*" => None,
+            port => Some(port.parse().ok().filter(|port| *port != 0).ok_or_else(refused)?),
+        };
+        let host = host.trim_matches(['[', ']']).to_lowercase();
+        if host.is_empty() || host.contains(char::is_whitespace) || host.contains('*') {
+            return Err(refused());
+        }
+        Ok(VerificationHost { host, port })
+    };
+    written.into_iter().map(read).collect()
 }
 
 fn proxy(text: String) -> Result<String, Error> {
@@ -409,6 +446,8 @@ mod tests {
             ("data_dir = 'relative'", "data_dir"),
             ("name = ''", "name"),
             ("proxy = 'socks5://p.example.test'", "proxy"),
+            ("verification_hosts = ['a.example.test']", "verification_hosts"),
+            ("verification_hosts = ['*:443']", "verification_hosts"),
             ("[[stores]]\ntype = 'BCFKS'\npath = '/a'", "stores[0].type"),
             ("[[stores]]\ntype = 'PEM'", "stores[0]"),
             ("[[stores]]\ntype = 'PEM'\npath = '/a'\npath_prefix = '/b'", "stores[0]"),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use sealift_protocol::Secret;
 use sealift_protocol::agent::leases::{Completion, LeaseKey, LeasedJob, MAX_LOG_BYTES, Outcome, Step, Work};
+use sealift_protocol::agent::verification::Evidence;
 
 use crate::allow_list::allow;
 use crate::failure::{ErrorCode, Failure, shorten};
 use crate::heartbeat::HeldLease;
-use crate::jobs::{inventory, management};
+use crate::jobs::management::{self, Change};
+use crate::jobs::{inventory, plan};
 use crate::steps::code;
 use crate::{Agent, Stop, locked, write_lane};
 
@@ -22,6 +24,10 @@ pub(crate) struct Done {
     pub(crate) warnings: Vec<String>,
     /// The end of the agent's own log, where that was asked for.
     pub(crate) log: Option<Secret>,
+    /// The code of a warning that has one.
+    pub(crate) code: Option<ErrorCode>,
+    /// What was found and proved.
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// The right of a running job to go on.
@@ -82,33 +88,26 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
 
 async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
     attempt.may_begin()?;
-    let LeasedJob { store, work, .. } = job;
-    if let Work::FetchLog(wanted) = work {
-        return fetch_log(agent, wanted.max_bytes).await;
-    }
-    if matches!(work, Work::Discover(_) | Work::Reenroll(_)) {
-        return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"));
-    }
+    let LeasedJob { store, work, verification, dry_run, .. } = job;
+    let change = match work {
+        Work::Inventory => None,
+        Work::Add(add) => Some(Change::Add(add)),
+        Work::Remove(remove) => Some(Change::Remove(remove)),
+        Work::Create => Some(Change::Create),
+        Work::FetchLog(wanted) => return fetch_log(agent, wanted.max_bytes).await,
+        // Refused before the allow-list is asked about a store that is not there.
+        Work::Discover(_) | Work::Reenroll(_) => {
+            return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"));
+        }
+    };
     let rules = agent.configuration.stores.clone();
     let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
-    let _lane = match work {
-        Work::Inventory => None,
-        _ => Some(write_lane::enter(&attempt, &allowed).await?),
-    };
-    match work {
-        Work::Inventory => inventory::run(agent, &attempt, &store, allowed).await,
-        Work::Add(add) => {
-            management::run(agent, attempt, store.store_id, allowed, management::Change::Add(add)).await
-        }
-        Work::Remove(remove) => {
-            management::run(agent, attempt, store.store_id, allowed, management::Change::Remove(remove)).await
-        }
-        Work::Create => {
-            management::run(agent, attempt, store.store_id, allowed, management::Change::Create).await
-        }
-        // Refused above, before the allow-list is asked about a store that is not there.
-        Work::Discover(_) | Work::Reenroll(_) | Work::FetchLog(_) => {
-            Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"))
+    match change {
+        None => inventory::run(agent, &attempt, &store, allowed).await,
+        Some(change) if dry_run => plan::run(agent, attempt, allowed, change, verification).await,
+        Some(change) => {
+            let _lane = write_lane::enter(&attempt, &allowed).await?;
+            management::run(agent, attempt, &store, allowed, change, verification).await
         }
     }
 }
@@ -136,20 +135,31 @@ const fn kind(work: &Work) -> &'static str {
     }
 }
 
-fn succeeded(lease: LeaseKey, done: &Done, steps: Vec<Step>) -> Completion {
+/// The report of what did not fail.
+pub(crate) fn succeeded(lease: LeaseKey, done: &Done, steps: Vec<Step>) -> Completion {
     let outcome = if done.warnings.is_empty() { Outcome::Success } else { Outcome::Warning };
     let message = std::iter::once(&done.message)
         .chain(&done.warnings)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
-    Completion { steps, log: done.log.clone(), ..Completion::new(lease, outcome, shorten(&message)) }
+    let error_code = done.code.map(|code| code.as_str().to_owned());
+    let evidence = done.evidence.clone();
+    Completion {
+        steps,
+        error_code,
+        evidence,
+        log: done.log.clone(),
+        ..Completion::new(lease, outcome, shorten(&message))
+    }
 }
 
 /// The report of a failure.
 pub(crate) fn failed(lease: LeaseKey, failure: &Failure, steps: Vec<Step>) -> Completion {
     let error_code = Some(failure.code.as_str().to_owned());
-    Completion { error_code, steps, ..Completion::new(lease, failure.outcome(), failure.message.clone()) }
+    let evidence = failure.evidence.as_deref().cloned();
+    let told = Completion::new(lease, failure.outcome(), failure.message.clone());
+    Completion { error_code, steps, evidence, ..told }
 }
 
 /// Runs what waits for disks away from the loops. A fault in it fails the job and not the agent; what it said is in

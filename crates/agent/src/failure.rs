@@ -1,4 +1,5 @@
-//! Every way in which a job can fail: a stable code, whether trying again can help, and what to do.
+//! Every way in which a job can fail here. What each code means, whether trying again can help and what to do is in the
+//! catalogue of the protocol.
 //!
 //! The codes are part of what operators and automation see in job history; a code is never renamed. No message
 //! holds a secret: none of the errors it is made from does.
@@ -6,7 +7,9 @@
 use std::io;
 
 use sealift_pki::Pkcs12Error;
+use sealift_protocol::agent::error_catalogue::{FailureClass, find};
 use sealift_protocol::agent::leases::{MAX_MESSAGE, Outcome};
+use sealift_protocol::agent::verification::Evidence;
 
 /// What went wrong, as a stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,79 +50,66 @@ pub(crate) enum ErrorCode {
     AgentStorageFailed,
     /// A fault in the agent.
     InternalError,
+    /// The private key does not belong to the certificate.
+    KeyMismatch,
+    /// A certificate of the chain did not issue the one before it.
+    ChainBroken,
+    /// The certificate has expired by this machine's clock.
+    CertificateExpired,
+    /// The file system has no room.
+    DiskFull,
+    /// A target of the verification is outside the agent's own list.
+    TargetNotAllowed,
+    /// The change is in place, and a target does not show it.
+    VerificationFailed,
+    /// The change was undone.
+    Restored,
+    /// The change had to be undone, and that failed.
+    RestoreFailed,
 }
 
-/// Code, whether another try without a person can help, and what the person should do.
-const TABLE: [(ErrorCode, &str, bool, &str); 18] = [
-    (
-        ErrorCode::StoreNotAllowed,
-        "store_not_allowed",
-        false,
-        "add the path to [[stores]] in the agent's own configuration and restart it, or correct the store",
-    ),
-    (ErrorCode::StoreTypeUnknown, "store_type_unknown", false, "choose a store type that this agent has"),
-    (ErrorCode::StoreMissing, "store_missing", false, "create the store, or correct its path"),
-    (ErrorCode::StoreUnreadable, "store_unreadable", false, "look at the file on the agent's machine"),
-    (ErrorCode::WrongPassword, "wrong_password", false, "correct the password of the store"),
-    (ErrorCode::AlreadyExists, "already_exists", false, "allow overwriting, or remove the old entry first"),
-    (
-        ErrorCode::EntryRefused,
-        "entry_refused",
-        false,
-        "change the certificate or alias to what the store type takes",
-    ),
-    (
-        ErrorCode::StoreBusy,
-        "store_busy",
-        true,
-        "see which other agent or tool holds the lock of the store's directory",
-    ),
-    (ErrorCode::WriteFailed, "write_failed", false, "make the file and its directory writable for the agent"),
-    (
-        ErrorCode::ReadBackMismatch,
-        "read_back_mismatch",
-        true,
-        "see which other process writes to the same file",
-    ),
-    (ErrorCode::StoreDamaged, "store_damaged", false, "look at the named file before anything else"),
-    (
-        ErrorCode::AfterChangeFailed,
-        "after_change_failed",
-        false,
-        "repair what the command complains of, then run the job again",
-    ),
-    (ErrorCode::InvalidPayload, "invalid_payload", false, "correct the job or the properties of the store"),
-    (ErrorCode::LeaseLost, "lease_lost", true, "none: the job is given out again"),
-    (ErrorCode::AgentStopping, "agent_stopping", true, "none: the job is given out again"),
-    (ErrorCode::InventoryRefused, "inventory_refused", true, "see the server's log"),
-    (
-        ErrorCode::AgentStorageFailed,
-        "agent_storage_failed",
-        true,
-        "make room in the agent's data directory and make it writable",
-    ),
-    (ErrorCode::InternalError, "internal_error", true, "see the agent's log and report the fault"),
-];
-
 impl ErrorCode {
-    fn row(self) -> (&'static str, bool, &'static str) {
-        let row = TABLE.iter().find(|row| row.0 == self);
-        row.map_or(("internal_error", true, ""), |row| (row.1, row.2, row.3))
-    }
-
     /// The code as it travels.
-    pub(crate) fn as_str(self) -> &'static str {
-        self.row().0
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::StoreNotAllowed => "store_not_allowed",
+            Self::StoreTypeUnknown => "store_type_unknown",
+            Self::StoreMissing => "store_missing",
+            Self::StoreUnreadable => "store_unreadable",
+            Self::WrongPassword => "wrong_password",
+            Self::AlreadyExists => "already_exists",
+            Self::EntryRefused => "entry_refused",
+            Self::StoreBusy => "store_busy",
+            Self::WriteFailed => "write_failed",
+            Self::ReadBackMismatch => "read_back_mismatch",
+            Self::StoreDamaged => "store_damaged",
+            Self::AfterChangeFailed => "after_change_failed",
+            Self::InvalidPayload => "invalid_payload",
+            Self::LeaseLost => "lease_lost",
+            Self::AgentStopping => "agent_stopping",
+            Self::InventoryRefused => "inventory_refused",
+            Self::AgentStorageFailed => "agent_storage_failed",
+            Self::InternalError => "internal_error",
+            Self::KeyMismatch => "key_mismatch",
+            Self::ChainBroken => "chain_broken",
+            Self::CertificateExpired => "certificate_expired",
+            Self::DiskFull => "disk_full",
+            Self::TargetNotAllowed => "target_not_allowed",
+            Self::VerificationFailed => "verification_failed",
+            Self::Restored => "restored",
+            Self::RestoreFailed => "restore_failed",
+        }
     }
 
-    /// Whether trying again without a person's help can succeed.
+    /// Whether trying again without a person's help can succeed, as the catalogue has it.
     pub(crate) fn transient(self) -> bool {
-        self.row().1
+        let class = find(self.as_str()).map(|entry| entry.class);
+        matches!(class, None | Some(FailureClass::Transient | FailureClass::Interrupted))
     }
 
     /// What a person can do about it.
     pub(crate) fn remedy(self) -> &'static str {
-        self.row().2
+        find(self.as_str()).map_or("", |entry| entry.remedy)
     }
 }
 
@@ -132,13 +122,21 @@ pub(crate) struct Failure {
     pub(crate) transient: bool,
     /// What happened, where, and what to do.
     pub(crate) message: String,
+    /// What was found and proved until then.
+    pub(crate) evidence: Option<Box<Evidence>>,
 }
 
 impl Failure {
     /// A failure whose message ends with the remedy of its code.
     pub(crate) fn new(code: ErrorCode, what: impl AsRef<str>) -> Self {
         let message = format!("{}; remedy: {}", what.as_ref(), code.remedy());
-        Self { code, transient: code.transient(), message: shorten(&message) }
+        Self { code, transient: code.transient(), message: shorten(&message), evidence: None }
+    }
+
+    /// The failure with what was found.
+    pub(crate) fn with(mut self, evidence: Evidence) -> Self {
+        self.evidence = Some(Box::new(evidence));
+        self
     }
 
     /// What the server is told.
@@ -215,6 +213,11 @@ impl From<sealift_stores::Error> for Failure {
             Store::File { action, source, .. } if is_reading(action) => {
                 (ErrorCode::StoreUnreadable, Some(passes(source)))
             }
+            Store::File { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                (ErrorCode::DiskFull, None)
+            }
             Store::File { source, .. } => (ErrorCode::WriteFailed, Some(passes(source))),
             Store::ReadBack { .. } => (ErrorCode::ReadBackMismatch, None),
             Store::AlreadyExists { .. } => (ErrorCode::AlreadyExists, None),
@@ -233,12 +236,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_names_every_code_once_in_snake_case() {
-        for (at, (code, text, ..)) in TABLE.iter().enumerate() {
-            assert_eq!(TABLE.iter().position(|row| row.0 == *code), Some(at));
-            assert_eq!(TABLE.iter().position(|row| row.1 == *text), Some(at));
-            assert!(text.len() <= 40 && text.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{text}");
-            assert_eq!(code.as_str(), *text);
+    fn every_code_is_in_the_catalogue() {
+        for code in [
+            ErrorCode::StoreNotAllowed,
+            ErrorCode::StoreTypeUnknown,
+            ErrorCode::StoreMissing,
+            ErrorCode::StoreUnreadable,
+            ErrorCode::WrongPassword,
+            ErrorCode::AlreadyExists,
+            ErrorCode::EntryRefused,
+            ErrorCode::WriteFailed,
+            ErrorCode::ReadBackMismatch,
+            ErrorCode::StoreDamaged,
+            ErrorCode::AfterChangeFailed,
+            ErrorCode::InvalidPayload,
+            ErrorCode::LeaseLost,
+            ErrorCode::AgentStopping,
+            ErrorCode::InventoryRefused,
+            ErrorCode::AgentStorageFailed,
+            ErrorCode::InternalError,
+            ErrorCode::KeyMismatch,
+            ErrorCode::ChainBroken,
+            ErrorCode::CertificateExpired,
+            ErrorCode::DiskFull,
+            ErrorCode::TargetNotAllowed,
+            ErrorCode::VerificationFailed,
+            ErrorCode::Restored,
+            ErrorCode::RestoreFailed,
+        ] {
+            assert!(find(code.as_str()).is_some(), "{}", code.as_str());
         }
     }
 
@@ -266,7 +292,8 @@ mod tests {
                 source,
             })
         };
-        assert_eq!(failed(io::ErrorKind::StorageFull).outcome(), Outcome::TransientFailure);
+        let full = failed(io::ErrorKind::StorageFull);
+        assert_eq!((full.code, full.outcome()), (ErrorCode::DiskFull, Outcome::TransientFailure));
         assert_eq!(failed(io::ErrorKind::PermissionDenied).outcome(), Outcome::Failure);
         assert!(failed(io::ErrorKind::PermissionDenied).message.contains("/s/a.pem"));
     }

@@ -33,6 +33,8 @@ mod steps;
 mod store_rule;
 #[cfg(test)]
 mod stories;
+mod transaction;
+mod verification;
 mod write_lane;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -60,6 +62,7 @@ use inventory_record::InventoryRecords;
 use journal::Journal;
 use outbox::Outbox;
 use server_client::ServerClient;
+use transaction::Transactions;
 
 /// Mode of the data directory and those in it.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -100,6 +103,7 @@ struct Agent {
     /// Held by the one who empties the outbox.
     reporting: tokio::sync::Mutex<()>,
     journal: Journal,
+    transactions: Transactions,
     inventory_records: InventoryRecords,
     /// Tells the server one run of the program from the next.
     instance: Uuid,
@@ -186,6 +190,7 @@ impl Agent {
             outbox: Arc::new(outbox),
             reporting: tokio::sync::Mutex::new(()),
             journal: Journal::new(within("journal")?),
+            transactions: Transactions::new(within("transactions")?),
             inventory_records: InventoryRecords::new(within("inventory")?),
             instance: Uuid::new_v4(),
             host: Host::look(),

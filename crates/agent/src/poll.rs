@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::backoff::{Backoff, LONGEST_ASKED, Trouble, random_fraction};
 use crate::execution::{self, blocking};
 use crate::failure::{ErrorCode, Failure};
+use crate::jobs::settlement;
 use crate::outbox::MAX_WAITING;
 use crate::registration::{self, RenewalClock};
 use crate::server_client::{CallError, decode};
@@ -28,6 +29,7 @@ const SETTLING: Duration = Duration::from_secs(20);
 
 /// Takes and runs jobs until the agent is told to stop.
 pub(crate) async fn run(agent: &Agent) {
+    settlement::recover_all(agent).await;
     if !registration::establish(agent).await {
         return;
     }

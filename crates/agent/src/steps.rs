@@ -24,6 +24,16 @@ pub(crate) mod code {
     pub(crate) const REMOVED: &str = "removed";
     /// What is on disk was read and is as it should be.
     pub(crate) const READ_BACK: &str = "read_back";
+    /// What the files were is kept until the change is proved.
+    pub(crate) const SNAPSHOT: &str = "snapshot";
+    /// The new certificate lacks names that the old one has.
+    pub(crate) const NAMES_LOST: &str = "names_lost";
+    /// Every target shows the certificate.
+    pub(crate) const VERIFIED: &str = "verified";
+    /// A target shows something else.
+    pub(crate) const NOT_VERIFIED: &str = "not_verified";
+    /// The old files are in place again.
+    pub(crate) const RESTORED: &str = "restored";
     /// The command after the change succeeded.
     pub(crate) const AFTER_CHANGE: &str = "after_change";
     /// The store was read.

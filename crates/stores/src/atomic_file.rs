@@ -45,6 +45,17 @@ pub enum Change {
         /// go when this mode has none.
         mode: u32,
     },
+    /// Makes or replaces a file and gives it this owner and these permission bits, whatever the file has now.
+    PutBack {
+        /// The file.
+        path: PathBuf,
+        /// Its whole content.
+        bytes: Zeroizing<Vec<u8>>,
+        /// Unix permission bits.
+        mode: u32,
+        /// User and group.
+        owner: (u32, u32),
+    },
     /// Deletes a file; it is no error when there is none.
     Delete {
         /// The file.
@@ -56,7 +67,7 @@ impl Change {
     /// The file that changes.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Write { path, .. } | Self::Delete { path } => path,
+            Self::Write { path, .. } | Self::PutBack { path, .. } | Self::Delete { path } => path,
         }
     }
 }
@@ -140,11 +151,19 @@ impl Sibling {
 
     /// Writes everything, sets permissions, and synchronizes.
     fn fill(&mut self, bytes: &[u8], mode: u32, old: Option<&Metadata>, target: &Path) -> Result<(), Error> {
+        self.fill_with(bytes, target, |file| adopt_permissions(file, mode, old))
+    }
+
+    fn fill_with(
+        &mut self,
+        bytes: &[u8],
+        target: &Path,
+        permit: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<(), Error> {
         self.file
             .write_all(bytes)
             .map_err(|source| file_error("writing a new version of", target, source))?;
-        adopt_permissions(&self.file, mode, old)
-            .map_err(|source| file_error("keeping the owner of", target, source))?;
+        permit(&self.file).map_err(|source| file_error("keeping the owner of", target, source))?;
         self.file.sync_all().map_err(|source| file_error("synchronizing a new version of", target, source))
     }
 }
@@ -186,6 +205,22 @@ fn adopt_permissions(_file: &File, _mode: u32, _old: Option<&Metadata>) -> io::R
     Ok(())
 }
 
+#[cfg(unix)]
+fn set_permissions(file: &File, mode: u32, owner: (u32, u32)) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != owner {
+        fchown(file, Some(owner.0), Some(owner.1))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_permissions(_file: &File, _mode: u32, _owner: (u32, u32)) -> io::Result<()> {
+    Ok(())
+}
+
 /// One change, ready to be made.
 struct Step {
     target: PathBuf,
@@ -215,10 +250,18 @@ impl Step {
             Err(source) => return Err(file_error("looking at", &target, source)),
         };
         let mut step = Self { target, new: None, old: None, kept: false, done: false };
-        if let Change::Write { bytes, mode, .. } = change {
-            let mut sibling = Sibling::create(&directory)?;
-            sibling.fill(&bytes, mode, metadata.as_ref(), &step.target)?;
-            step.new = Some((sibling, bytes));
+        match change {
+            Change::Write { bytes, mode, .. } => {
+                let mut sibling = Sibling::create(&directory)?;
+                sibling.fill(&bytes, mode, metadata.as_ref(), &step.target)?;
+                step.new = Some((sibling, bytes));
+            }
+            Change::PutBack { bytes, mode, owner, .. } => {
+                let mut sibling = Sibling::create(&directory)?;
+                sibling.fill_with(&bytes, &step.target, |file| set_permissions(file, mode, owner))?;
+                step.new = Some((sibling, bytes));
+            }
+            Change::Delete { .. } => {}
         }
         if let Some(metadata) = metadata {
             let keep = free_name(&directory);
@@ -347,6 +390,18 @@ impl Group {
         // Directories cannot be synchronized; a rename is journalled by the file system.
         Ok(())
     }
+}
+
+/// Makes a symbolic link, in the place of whatever file or link is there.
+///
+/// # Errors
+/// [`Error::File`].
+#[cfg(unix)]
+pub(crate) fn link(path: &Path, target: &Path) -> Result<(), Error> {
+    let sibling = free_name(&directory_of(path));
+    std::os::unix::fs::symlink(target, &sibling)
+        .and_then(|()| fs::rename(&sibling, path))
+        .map_err(|source| file_error("making the link", path, source))
 }
 
 fn directory_of(path: &Path) -> PathBuf {

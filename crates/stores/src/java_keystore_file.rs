@@ -17,8 +17,8 @@ use sealift_pki::{
 };
 
 use crate::{
-    Added, Alias, CertificateStore, Entry, Error, Inventory, NewEntry, Overwrite, Removed, Settings,
-    Unreadable,
+    Added, Alias, CertificateStore, Entry, Error, Intent, Inventory, NewEntry, Overwrite, Planned, Removed,
+    Settings, Unreadable,
     atomic_file::{self, SECRET_MODE},
     entry,
     paths::{self, Boundary},
@@ -65,12 +65,7 @@ impl JavaKeystoreFile {
     }
 
     fn save(&self, content: &Content) -> Result<(), Error> {
-        if !content.keystore.is_complete() {
-            return Err(Error::NotRewritable {
-                path: content.path.clone(),
-                reason: "it holds entries that cannot be read and would be lost".to_owned(),
-            });
-        }
+        content.check_rewritable()?;
         let bytes = java_keystore::encode(&content.keystore.entries, self.settings.password_text())
             .map_err(|source| Error::Content { path: content.path.clone(), source })?;
         atomic_file::sweep(paths::home_of(&content.path))?;
@@ -97,7 +92,49 @@ impl JavaKeystoreFile {
     }
 }
 
+/// Where a new entry would stand.
+struct Place {
+    /// The entry that it takes the place of.
+    position: Option<usize>,
+    item: JavaKeystoreEntry,
+    /// Whether it is there already.
+    same: bool,
+    /// The certificate that would go.
+    replaced: Option<Thumbprint>,
+}
+
 impl Content {
+    /// Where a new entry stands, if it may stand there.
+    fn place(&self, new: &NewEntry, leaf: &Certificate, overwrite: Overwrite) -> Result<Place, Error> {
+        let alias = new.alias.clone().unwrap_or_else(|| default_alias(leaf));
+        let mut item = item_of(new, leaf, &alias);
+        let Some(position) = self.position(&alias) else {
+            return Ok(Place { position: None, item, same: false, replaced: None });
+        };
+        let present = &self.keystore.entries[position];
+        item.alias.clone_from(&present.alias);
+        let same = holds_already(present, &item);
+        let mut replaced = None;
+        if present.certificates.first() != Some(leaf) {
+            replaced = thumbprint_of(present);
+            if overwrite == Overwrite::Refuse {
+                let present = replaced.map_or_else(|| "an entry".to_owned(), |found| found.to_string());
+                return Err(Error::AlreadyExists { place: item.alias, present });
+            }
+        }
+        Ok(Place { position: Some(position), item, same, replaced })
+    }
+
+    fn check_rewritable(&self) -> Result<(), Error> {
+        if self.keystore.is_complete() {
+            return Ok(());
+        }
+        Err(Error::NotRewritable {
+            path: self.path.clone(),
+            reason: "it holds entries that cannot be read and would be lost".to_owned(),
+        })
+    }
+
     /// The entry with this name, or with this thumbprint.
     fn position(&self, alias: &Alias) -> Option<usize> {
         let entries = &self.keystore.entries;
@@ -124,30 +161,39 @@ impl CertificateStore for JavaKeystoreFile {
     fn add(&mut self, new: NewEntry, overwrite: Overwrite) -> Result<Added, Error> {
         let leaf = entry::check(&new, &self.settings)?;
         let mut content = self.read()?;
-        let alias = new.alias.clone().unwrap_or_else(|| default_alias(&leaf));
-        let mut item = item_of(&new, &leaf, &alias);
-        let mut replaced = None;
-        match content.position(&alias) {
-            Some(position) => {
-                let present = &content.keystore.entries[position];
-                item.alias.clone_from(&present.alias);
-                if holds_already(present, &item) {
-                    return self.added(&item.alias, &new, false, None);
-                }
-                if present.certificates.first() != Some(&leaf) {
-                    replaced = thumbprint_of(present);
-                    if overwrite == Overwrite::Refuse {
-                        let present =
-                            replaced.map_or_else(|| "an entry".to_owned(), |found| found.to_string());
-                        return Err(Error::AlreadyExists { place: item.alias, present });
-                    }
-                }
-                content.keystore.entries[position] = item.clone();
-            }
-            None => content.keystore.entries.push(item.clone()),
+        let Place { position, item, same, replaced } = content.place(&new, &leaf, overwrite)?;
+        if same {
+            return self.added(&item.alias, &new, false, None);
+        }
+        let alias = item.alias.clone();
+        match position {
+            Some(position) => content.keystore.entries[position] = item,
+            None => content.keystore.entries.push(item),
         }
         self.save(&content)?;
-        self.added(&item.alias, &new, true, replaced)
+        self.added(&alias, &new, true, replaced)
+    }
+
+    fn plan(&self, intent: &Intent<'_>) -> Result<Planned, Error> {
+        let content = self.read()?;
+        let (position, same) = match intent {
+            Intent::Create => (None, content.exists),
+            Intent::Add(new, overwrite) => {
+                let leaf = entry::check(new, &self.settings)?;
+                let place = content.place(new, &leaf, *overwrite)?;
+                (place.position, place.same)
+            }
+            Intent::Remove(alias) => {
+                let position = content.position(alias);
+                (position, position.is_none())
+            }
+        };
+        let before = position.and_then(|at| content.keystore.entries.get(at)).map(entry_of);
+        if same {
+            return Ok(Planned::nothing(before));
+        }
+        content.check_rewritable()?;
+        Ok(Planned::change(before, vec![content.path]))
     }
 
     fn remove(&mut self, alias: &Alias) -> Result<Removed, Error> {

@@ -14,6 +14,7 @@ pub mod open;
 mod paths;
 mod pem_file;
 mod pkcs12_file;
+pub mod snapshot;
 
 use std::{
     collections::BTreeMap,
@@ -51,6 +52,13 @@ pub trait CertificateStore: Send {
     /// # Errors
     /// When a file could not be read or changed.
     fn remove(&mut self, alias: &Alias) -> Result<Removed, Error>;
+
+    /// Says what a change would do, and changes nothing. It refuses what the change would refuse, as far as that can be
+    /// seen without writing.
+    ///
+    /// # Errors
+    /// Those of the change.
+    fn plan(&self, intent: &Intent<'_>) -> Result<Planned, Error>;
 
     /// Makes an empty store if the type allows one; a store that exists is left as it is.
     ///
@@ -243,6 +251,39 @@ pub struct Unreadable {
     pub name: String,
     /// Why, and what to do.
     pub reason: String,
+}
+
+/// A change that may be made.
+#[derive(Debug, Clone, Copy)]
+pub enum Intent<'a> {
+    /// [`CertificateStore::add`].
+    Add(&'a NewEntry, Overwrite),
+    /// [`CertificateStore::remove`].
+    Remove(&'a Alias),
+    /// [`CertificateStore::create`].
+    Create,
+}
+
+/// What a change would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Whether anything would be written or removed.
+    pub changes: bool,
+    /// What is in the place now: the entry that would be replaced or removed, or the same one.
+    pub before: Option<Entry>,
+    /// Every file that the change may write or remove; none when there is nothing to change.
+    pub files: Vec<PathBuf>,
+}
+
+impl Planned {
+    /// Nothing to do: the entry is in its place.
+    fn nothing(before: Option<Entry>) -> Self {
+        Self { changes: false, before, files: Vec::new() }
+    }
+
+    fn change(before: Option<Entry>, files: Vec<PathBuf>) -> Self {
+        Self { changes: true, before, files }
+    }
 }
 
 /// The outcome of adding.

@@ -27,6 +27,8 @@ pub enum Operation {
     Remove,
     /// Make an empty one.
     Create,
+    /// Add an entry whose key was made on this machine.
+    Reenroll,
 }
 
 /// What a store type can do: data, so that a job it could never run is refused before it is scheduled.
@@ -50,6 +52,9 @@ pub struct Capability {
 }
 
 const EVERY_OPERATION: &[Operation] =
+    &[Operation::Inventory, Operation::Add, Operation::Remove, Operation::Create, Operation::Reenroll];
+/// Of types for which the server knows no reenrollment.
+const WITHOUT_REENROLLMENT: &[Operation] =
     &[Operation::Inventory, Operation::Add, Operation::Remove, Operation::Create];
 
 /// The store types of this crate.
@@ -66,7 +71,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         store_type: "PKCS#12 file",
         short_name: "PKCS12",
-        operations: EVERY_OPERATION,
+        operations: WITHOUT_REENROLLMENT,
         private_key: Permission::Optional,
         custom_alias: Permission::Optional,
         store_password: Permission::Optional,
@@ -84,7 +89,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         store_type: "IIS Central Certificate Store",
         short_name: "CCS",
-        operations: EVERY_OPERATION,
+        operations: WITHOUT_REENROLLMENT,
         private_key: Permission::Required,
         custom_alias: Permission::Forbidden,
         store_password: Permission::Optional,

@@ -18,8 +18,8 @@ use sealift_pki::{
 };
 
 use crate::{
-    Added, Alias, CertificateStore, Entry, Error, Inventory, NewEntry, Overwrite, Removed, Settings,
-    Unreadable,
+    Added, Alias, CertificateStore, Entry, Error, Intent, Inventory, NewEntry, Overwrite, Planned, Removed,
+    Settings, Unreadable,
     atomic_file::{self, SECRET_MODE},
     entry,
     paths::{self, Boundary},
@@ -76,12 +76,7 @@ impl Pkcs12File {
     }
 
     fn save(&self, content: &Content) -> Result<(), Error> {
-        if !content.complete {
-            return Err(Error::NotRewritable {
-                path: content.path.clone(),
-                reason: "it holds secret keys or entries that cannot be read and would be lost".to_owned(),
-            });
-        }
+        content.check_rewritable()?;
         let named: Vec<Pkcs12> = content
             .entries
             .iter()
@@ -116,7 +111,52 @@ impl Pkcs12File {
     }
 }
 
+/// Where a new entry would stand.
+struct Place {
+    /// The entry that it takes the place of.
+    position: Option<usize>,
+    alias: Alias,
+    item: Pkcs12,
+    /// Whether it is there already.
+    same: bool,
+    /// The certificate that would go.
+    replaced: Option<Thumbprint>,
+}
+
 impl Content {
+    /// Where a new entry stands, if it may stand there.
+    fn place(&self, new: &NewEntry, leaf: &Certificate, overwrite: Overwrite) -> Result<Place, Error> {
+        // Without a key, a file can only say which single certificate is trusted.
+        let certificates =
+            if new.private_key.is_some() { new.certificates.clone() } else { vec![leaf.clone()] };
+        let item = Pkcs12 { certificates, key: new.private_key.clone(), friendly_name: None };
+        let alias = new.alias.clone().unwrap_or_else(|| default_alias(&item));
+        let Some(position) = self.position(&alias) else {
+            return Ok(Place { position: None, alias, item, same: false, replaced: None });
+        };
+        let (name, present) = &self.entries[position];
+        let same = holds_already(present, &item);
+        let mut replaced = None;
+        if present.certificates.first() != Some(leaf) {
+            replaced = present.certificates.first().map(Certificate::thumbprint);
+            if overwrite == Overwrite::Refuse {
+                let present = replaced.map_or_else(|| "an entry".to_owned(), |found| found.to_string());
+                return Err(Error::AlreadyExists { place: name.to_string(), present });
+            }
+        }
+        Ok(Place { position: Some(position), alias: name.clone(), item, same, replaced })
+    }
+
+    fn check_rewritable(&self) -> Result<(), Error> {
+        if self.complete {
+            return Ok(());
+        }
+        Err(Error::NotRewritable {
+            path: self.path.clone(),
+            reason: "it holds secret keys or entries that cannot be read and would be lost".to_owned(),
+        })
+    }
+
     /// The entry with this name, or with this thumbprint.
     fn position(&self, alias: &Alias) -> Option<usize> {
         let leaf = |item: &Pkcs12| item.certificates.first().map(Certificate::thumbprint);
@@ -141,42 +181,38 @@ impl CertificateStore for Pkcs12File {
     fn add(&mut self, new: NewEntry, overwrite: Overwrite) -> Result<Added, Error> {
         let leaf = entry::check(&new, &self.settings)?;
         let mut content = self.read()?;
-        let item = Pkcs12 {
-            // Without a key, a file can only say which single certificate is trusted.
-            certificates: if new.private_key.is_some() {
-                new.certificates.clone()
-            } else {
-                vec![leaf.clone()]
-            },
-            key: new.private_key,
-            friendly_name: None,
-        };
-        let mut alias = match new.alias {
-            Some(alias) => alias,
-            None => default_alias(&item),
-        };
-        let mut replaced = None;
-        match content.position(&alias) {
-            Some(position) => {
-                let (name, present) = &content.entries[position];
-                alias = name.clone();
-                if holds_already(present, &item) {
-                    return self.added(&alias, &leaf, false, None);
-                }
-                if present.certificates.first() != Some(&leaf) {
-                    replaced = present.certificates.first().map(Certificate::thumbprint);
-                    if overwrite == Overwrite::Refuse {
-                        let present =
-                            replaced.map_or_else(|| "an entry".to_owned(), |found| found.to_string());
-                        return Err(Error::AlreadyExists { place: alias.to_string(), present });
-                    }
-                }
-                content.entries[position].1 = item;
-            }
+        let Place { position, alias, item, same, replaced } = content.place(&new, &leaf, overwrite)?;
+        if same {
+            return self.added(&alias, &leaf, false, None);
+        }
+        match position {
+            Some(position) => content.entries[position].1 = item,
             None => content.entries.push((alias.clone(), item)),
         }
         self.save(&content)?;
         self.added(&alias, &leaf, true, replaced)
+    }
+
+    fn plan(&self, intent: &Intent<'_>) -> Result<Planned, Error> {
+        let content = self.read()?;
+        let (position, same) = match intent {
+            Intent::Create => (None, content.exists),
+            Intent::Add(new, overwrite) => {
+                let leaf = entry::check(new, &self.settings)?;
+                let place = content.place(new, &leaf, *overwrite)?;
+                (place.position, place.same)
+            }
+            Intent::Remove(alias) => {
+                let position = content.position(alias);
+                (position, position.is_none())
+            }
+        };
+        let before = position.and_then(|at| content.entries.get(at)).map(|(name, item)| entry_of(name, item));
+        if same {
+            return Ok(Planned::nothing(before));
+        }
+        content.check_rewritable()?;
+        Ok(Planned::change(before, vec![content.path]))
     }
 
     fn remove(&mut self, alias: &Alias) -> Result<Removed, Error> {

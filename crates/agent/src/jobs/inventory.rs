@@ -58,7 +58,7 @@ pub(crate) async fn run(
     let (records, known) =
         (agent.inventory_records.clone(), Acknowledged { version, entries: reading.digests.clone() });
     blocking(move || records.save(store_id, &known)).await?;
-    Ok(Done { message: summary, warnings: warnings(&reading.unreadable), log: None })
+    Ok(Done { message: summary, warnings: warnings(&reading.unreadable), ..Done::default() })
 }
 
 /// Reads the store. What cannot travel is reported like what cannot be read.

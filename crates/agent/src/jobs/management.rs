@@ -1,8 +1,9 @@
 //! Management jobs: put a certificate into a store, take an entry out, make an empty store.
 //!
-//! A job succeeds only when what is on disk was read back and is what was asked for, and when the command after the
-//! change succeeded, where there is one. Everything here can be repeated: a job that comes again after a crash finds
-//! its work done, and runs the command if it is still owed (`journal.rs`).
+//! A change is a transaction (`transaction.rs`): judged first, then a snapshot of its files, the change, and reading back.
+//! What follows, the command and the proof by what is served, is in `settlement.rs`. Everything here can be repeated: a
+//! job that comes again after a crash finds its work done or undone, and runs the command if it is still owed
+//! (`journal.rs`).
 
 use std::path::PathBuf;
 
@@ -10,16 +11,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sealift_pki::{Certificate, PrivateKey};
 use sealift_protocol::StoreId;
-use sealift_protocol::agent::leases::{AddWork, RemoveWork};
-use sealift_stores::{Added, Alias, CertificateStore, NewEntry, Overwrite, Secret};
+use sealift_protocol::agent::leases::{AddWork, RemoveWork, StoreDescription};
+use sealift_protocol::agent::verification::{Evidence, Restored, Target, Verification};
+use sealift_stores::snapshot::Snapshot;
+use sealift_stores::{Added, Alias, CertificateStore, Intent, NewEntry, Overwrite, Planned, Secret};
 use zeroize::Zeroizing;
 
+use crate::Agent;
 use crate::allow_list::AllowedStore;
 use crate::execution::{Attempt, Done, blocking};
 use crate::failure::{ErrorCode, Failure};
-use crate::journal::Journal;
+use crate::identity::wall_clock;
+use crate::jobs::{preflight, settlement};
 use crate::steps::code;
-use crate::{Agent, after_change};
+use crate::transaction::{Phase, Record, Transactions};
+use crate::verification::{self, Expected};
 
 /// Most certificates in one job: an end entity and its chain.
 const MAX_CERTIFICATES: usize = 32;
@@ -43,79 +49,118 @@ struct Changed {
     changed: bool,
     /// For the report.
     message: String,
+    /// What the entry holds now, as read back.
+    after: Option<Expected>,
 }
 
-/// Runs a management job.
+/// Runs a management job: the change as a transaction, then what settles it.
 pub(crate) async fn run(
     agent: &Agent,
     attempt: Attempt,
-    store: StoreId,
+    store: &StoreDescription,
     allowed: AllowedStore,
     change: Change,
+    verification: Option<Verification>,
 ) -> Result<Done, Failure> {
+    settlement::recover_before(agent, store.store_id).await?;
     // An empty store has nothing to announce, and a server told of one would rather complain.
     let command = allowed.after_change.clone().filter(|_| !matches!(change, Change::Create));
-    let path = allowed.settings.path.clone();
-    let journal = agent.journal.clone();
-    let notes = command.is_some().then(|| journal.clone());
-    let done = blocking({
+    let prepared = Prepared::parse(change)?;
+    let warnings = prepared.preflight(verification.is_some())?;
+    let targets = prepared.targets(verification.as_ref());
+    settlement::check_reach(agent, verification.as_ref(), &targets).await?;
+    let record = Record {
+        phase: Phase::Writing,
+        lease: attempt.lease.key,
+        store: StoreDescription { password: None, properties: [].into(), ..store.clone() },
+        verification,
+        before: None,
+        after: None,
+        targets,
+        message: String::new(),
+    };
+    let transactions = agent.transactions.clone();
+    let (changed, record) = blocking({
         let attempt = attempt.clone();
-        move || change_store(&attempt, notes.as_ref(), store, allowed, change)
-    });
-    let Changed { mut message, .. } = done.await??;
-    let owed = command.filter(|_| journal.is_pending(store));
-    if let Some(command) = owed {
-        attempt.may_go_on()?;
-        after_change::run(&command).await.map_err(|reason| {
-            let what = format!("{message}; the change of {} IS in place, but {reason}", path.display());
-            Failure::new(ErrorCode::AfterChangeFailed, what)
-        })?;
-        let finished = journal.clone();
-        blocking(move || finished.finish(store)).await?;
-        attempt.lease.record(code::AFTER_CHANGE, &format!("'{command}' succeeded"));
-        message = format!("{message}; '{command}' succeeded");
-    }
-    Ok(Done { message, ..Done::default() })
+        move || change_store(&attempt, &transactions, allowed, prepared, record)
+    })
+    .await??;
+    let journal = agent.journal.clone();
+    let owed = command.filter(|_| changed.changed || journal.is_pending(record.store.store_id));
+    let mut done = settlement::settle(agent, Some(&attempt), record, owed, changed.changed).await?;
+    done.warnings.extend(warnings);
+    Ok(done)
 }
 
-/// Changes the store, with a note in the journal from before the first change where a command will be owed.
+/// Changes the store. Before the first change a snapshot and a record are on disk; after the last one the record says
+/// that what was written was read back.
 fn change_store(
     attempt: &Attempt,
-    journal: Option<&Journal>,
-    store: StoreId,
+    transactions: &Transactions,
     allowed: AllowedStore,
-    change: Change,
-) -> Result<Changed, Failure> {
-    let prepared = Prepared::parse(change)?;
-    let path = allowed.settings.path.clone();
+    prepared: Prepared,
+    mut record: Record,
+) -> Result<(Changed, Record), Failure> {
+    let (path, store) = (allowed.settings.path.clone(), record.store.store_id);
     let mut driver = sealift_stores::open(allowed.store_type, allowed.settings)?;
     attempt.lease.record(code::STORE_OPENED, &format!("{} store {}", allowed.store_type, path.display()));
     attempt.may_begin()?;
-    let owed_before = journal.is_some_and(|journal| journal.is_pending(store));
-    if let Some(journal) = journal.filter(|_| !owed_before) {
-        journal.begin(store, &path)?;
+    let planned = prepared.plan(attempt, driver.as_mut(), &path)?;
+    if let Some(lost) = prepared.names_lost(&planned) {
+        attempt.lease.record(code::NAMES_LOST, &lost);
     }
-    let result = prepared.apply(attempt, driver.as_mut(), &path);
-    let untouched = match &result {
-        Ok(changed) => !changed.changed,
-        // A driver that fails leaves every file as it was, but for these.
-        Err(failure) => !matches!(failure.code, ErrorCode::StoreDamaged | ErrorCode::ReadBackMismatch),
+    record.before = planned.before.as_ref().and_then(|entry| Expected::of(&entry.certificates));
+    if planned.changes {
+        let snapshot = Snapshot::take(&planned.files)?;
+        transactions.begin(&record, &snapshot)?;
+        let message = format!("{} bytes of {}", snapshot.size(), named(&planned.files));
+        attempt.lease.record(code::SNAPSHOT, &message);
+    }
+    match prepared.apply(attempt, driver.as_mut(), &path) {
+        Ok(changed) => {
+            record.after.clone_from(&changed.after);
+            record.message.clone_from(&changed.message);
+            record.phase = Phase::Written;
+            if planned.changes {
+                transactions.save(&record)?;
+            }
+            Ok((changed, record))
+        }
+        Err(failure) => Err(undone(transactions, store, planned.changes, failure)),
+    }
+}
+
+/// A driver that fails leaves every file as it was, mostly; the snapshot sees to the rest.
+fn undone(transactions: &Transactions, store: StoreId, began: bool, failure: Failure) -> Failure {
+    if !began {
+        return failure;
+    }
+    let put_back = transactions.snapshot(store).map(|snapshot| snapshot.put_back());
+    let (complete, message) = match put_back {
+        Some(Ok(0)) => {
+            transactions.close(store);
+            return failure;
+        }
+        Some(Ok(count)) => (true, format!("{count} files were put back")),
+        Some(Err(error)) => (false, error.to_string()),
+        None => (false, "the snapshot cannot be read".to_owned()),
     };
-    if let Some(journal) = journal.filter(|_| untouched && !owed_before) {
-        journal.finish(store);
+    if complete {
+        transactions.close(store);
     }
-    result
+    let restored = Restored { complete, message, ..Restored::default() };
+    failure.with(Evidence { restored: Some(restored), ..Evidence::default() })
 }
 
 /// A change, understood before anything is touched.
-enum Prepared {
+pub(super) enum Prepared {
     Add { entry: NewEntry, overwrite: Overwrite, create: bool },
     Remove(Alias),
     Create,
 }
 
 impl Prepared {
-    fn parse(change: Change) -> Result<Self, Failure> {
+    pub(super) fn parse(change: Change) -> Result<Self, Failure> {
         match change {
             Change::Add(add) => {
                 let overwrite = if add.overwrite { Overwrite::Allow } else { Overwrite::Refuse };
@@ -124,6 +169,66 @@ impl Prepared {
             Change::Remove(remove) => Ok(Self::Remove(Alias::parse(&remove.alias)?)),
             Change::Create => Ok(Self::Create),
         }
+    }
+
+    /// The certificates that are to be put in, end entity first.
+    pub(super) fn certificates(&self) -> &[Certificate] {
+        match self {
+            Self::Add { entry, .. } => &entry.certificates,
+            Self::Remove(_) | Self::Create => &[],
+        }
+    }
+
+    /// Judges what can be judged without the store; answers what deserves a look.
+    pub(super) fn preflight(&self, served: bool) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Add { entry, .. } => preflight::judge(entry, served, wall_clock()),
+            Self::Remove(_) | Self::Create => Ok(Vec::new()),
+        }
+    }
+
+    /// Targets to be looked at afterwards; none where nothing new is to be served.
+    pub(super) fn targets(&self, verification: Option<&Verification>) -> Vec<Target> {
+        let leaf = self.certificates().first().zip(verification);
+        leaf.map(|(leaf, verification)| verification::targets(verification, leaf)).unwrap_or_default()
+    }
+
+    /// What the store says would happen.
+    pub(super) fn ask(&self, driver: &dyn CertificateStore) -> Result<Planned, sealift_stores::Error> {
+        match self {
+            Self::Add { entry, overwrite, .. } => driver.plan(&Intent::Add(entry, *overwrite)),
+            Self::Remove(alias) => driver.plan(&Intent::Remove(alias)),
+            Self::Create => driver.plan(&Intent::Create),
+        }
+    }
+
+    /// Whether the store is made where it is missing.
+    pub(super) const fn makes_store(&self) -> bool {
+        matches!(self, Self::Add { create: true, .. } | Self::Create)
+    }
+
+    /// The plan of a change that is about to be made. A directory that is missing is made first, since an empty one is
+    /// a store like another.
+    fn plan(
+        &self,
+        attempt: &Attempt,
+        driver: &mut dyn CertificateStore,
+        path: &std::path::Path,
+    ) -> Result<Planned, Failure> {
+        match self.ask(driver) {
+            Err(sealift_stores::Error::StoreMissing { .. }) if self.makes_store() => {
+                create_missing(attempt, driver, path)?;
+                Ok(self.ask(driver)?)
+            }
+            planned => Ok(planned?),
+        }
+    }
+
+    /// A sentence about the names that the entry has now and lacks afterwards.
+    fn names_lost(&self, planned: &Planned) -> Option<String> {
+        let (_, lost) = preflight::names(planned.before.as_ref(), self.certificates().first());
+        let replaces = matches!(self, Self::Add { .. }) && !lost.is_empty();
+        replaces.then(|| format!("the new certificate lacks {}", lost.join(", ")))
     }
 
     fn apply(
@@ -146,7 +251,7 @@ impl Prepared {
                     if changed { "the empty store was created" } else { "the store was there already" };
                 driver.inventory()?;
                 attempt.lease.record(code::READ_BACK, "the store can be read");
-                Ok(Changed { changed, message: message.to_owned() })
+                Ok(Changed { changed, message: message.to_owned(), after: None })
             }
         }
     }
@@ -196,17 +301,19 @@ fn add(
             format!("certificate {thumbprint} was added as '{}' in {}", entry.alias, named(&files))
         }
     };
-    Ok(Changed { changed, message })
+    Ok(Changed { changed, message, after: Expected::of(&entry.certificates) })
 }
 
 fn remove(attempt: &Attempt, driver: &mut dyn CertificateStore, alias: &Alias) -> Result<Changed, Failure> {
     let removed = driver.remove(alias)?;
     if !removed.changed {
         attempt.lease.record(code::UNCHANGED, &format!("'{alias}' is not in the store"));
-        return Ok(Changed { changed: false, message: format!("'{alias}' was not in the store") });
+        let message = format!("'{alias}' was not in the store");
+        return Ok(Changed { changed: false, message, after: None });
     }
     attempt.lease.record(code::REMOVED, &named(&removed.files));
-    Ok(Changed { changed: true, message: format!("'{alias}' was removed from {}", named(&removed.files)) })
+    let message = format!("'{alias}' was removed from {}", named(&removed.files));
+    Ok(Changed { changed: true, message, after: None })
 }
 
 /// What the job wants to add, with every part of it read.
@@ -231,7 +338,8 @@ fn new_entry(add: AddWork) -> Result<NewEntry, Failure> {
     if let (Some(key), Some(leaf)) = (&private_key, certificates.first())
         && !key.matches(leaf)
     {
-        return Err(invalid(format!("PrivateKey does not belong to certificate {}", leaf.thumbprint())));
+        let what = format!("PrivateKey does not belong to certificate {}", leaf.thumbprint());
+        return Err(Failure::new(ErrorCode::KeyMismatch, what));
     }
     let alias =
         add.alias.as_deref().filter(|alias| !alias.trim().is_empty()).map(Alias::parse).transpose()?;

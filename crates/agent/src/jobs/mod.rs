@@ -3,3 +3,6 @@
 pub(crate) mod difference;
 pub(crate) mod inventory;
 pub(crate) mod management;
+pub(crate) mod plan;
+pub(crate) mod preflight;
+pub(crate) mod settlement;

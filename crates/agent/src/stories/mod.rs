@@ -4,6 +4,7 @@ mod delivery;
 mod inventory;
 mod management;
 mod refusals;
+mod transactions;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

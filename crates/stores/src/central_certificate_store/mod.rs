@@ -21,14 +21,14 @@ use std::{
 };
 
 use sealift_pki::{
-    Certificate, Encryption, Limits, Pkcs12, Thumbprint,
+    Certificate, Encryption, Limits, Pkcs12,
     pkcs12::{self, WRITE_ITERATIONS},
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    Added, Alias, CertificateStore, Entry, Error, Inventory, NewEntry, Overwrite, Removed, Settings,
-    Unreadable,
+    Added, Alias, CertificateStore, Entry, Error, Intent, Inventory, NewEntry, Overwrite, Planned, Removed,
+    Settings, Unreadable,
     atomic_file::{self, Change, MAX_DIRECTORY_ENTRIES, SECRET_MODE},
     entry,
     paths::{self, Boundary},
@@ -119,6 +119,78 @@ impl CentralCertificateStore {
             .map_err(|source| Error::Content { path: self.settings.path.clone(), source })
     }
 
+    /// Where the directory would be made.
+    fn target(&self) -> Result<PathBuf, Error> {
+        let path = &self.settings.path;
+        let home = Boundary::new(paths::home_of(path), &self.settings)?;
+        let name = path.file_name().ok_or_else(|| Error::OutsideAllowedDirectories { path: path.clone() })?;
+        home.resolve(Path::new(name))
+    }
+
+    /// Looks at everything that adding an entry would touch, and refuses what may not be touched.
+    fn prepare(&self, new: &NewEntry, overwrite: Overwrite) -> Result<Prepared, Error> {
+        let leaf = entry::check(new, &self.settings)?;
+        let boundary = self.boundary()?;
+        let refused =
+            |reason: &str| Error::Entry { path: boundary.home().to_owned(), reason: reason.to_owned() };
+        let key = new
+            .private_key
+            .clone()
+            .ok_or_else(|| refused("it has no private key, and IIS needs one in every file"))?;
+        let names = file_names::of_certificate(&leaf)?;
+        let first = names
+            .first()
+            .ok_or_else(|| refused("its certificate has no DNS name among its subject alternative names"))?;
+        let alias = Alias::parse(first)?;
+        let files =
+            names.iter().map(|name| boundary.resolve(Path::new(name))).collect::<Result<Vec<_>, _>>()?;
+        let friendly_name = Some(first.trim_end_matches(EXTENSION).to_owned());
+        let item = Pkcs12 { key: Some(key), certificates: new.certificates.clone(), friendly_name };
+
+        let rule = Rule { overwrite, unreadable_too: self.replace_unreadable };
+        let (mut last, mut changed, mut present) = (None, false, Vec::new());
+        for (name, path) in names.iter().zip(&files) {
+            let (same, found) = judge(path, self.look_after(path, &mut last), &item, rule)?;
+            changed |= !same;
+            if let Some(found) = found {
+                present.push((Alias::parse(name)?, found));
+            }
+        }
+        Ok(Prepared { boundary, alias, item, files, present, changed })
+    }
+
+    /// The files that removing an entry would delete, and what is in the first of them.
+    fn to_remove(&self, boundary: &Boundary, alias: &Alias) -> Result<(Vec<PathBuf>, Option<Pkcs12>), Error> {
+        if let Some(thumbprint) = alias.thumbprint() {
+            let (mut files, mut last, mut first) = (Vec::new(), None, None);
+            for name in self.names(boundary)? {
+                let Ok(path) = boundary.resolve(Path::new(&name)) else { continue };
+                let Found::Certificate(item) = self.look_after(&path, &mut last) else { continue };
+                if item.certificates.first().map(Certificate::thumbprint) == Some(thumbprint) {
+                    files.push(boundary.home().join(name));
+                    first.get_or_insert(item);
+                }
+            }
+            return Ok((files, first));
+        }
+        let name =
+            if has_extension(alias.as_str()) { alias.to_string() } else { format!("{alias}{EXTENSION}") };
+        if !paths::is_plain_name(&name) {
+            let reason = "it is not the name of a file in the store";
+            return Err(Error::Alias { alias: alias.to_string(), reason });
+        }
+        // Where the file is a link, the link goes and not what it leads to.
+        let path = boundary.home().join(&name);
+        if path.symlink_metadata().is_err() {
+            return Ok((Vec::new(), None));
+        }
+        let item = boundary.resolve(Path::new(&name)).ok().and_then(|path| match self.look(&path) {
+            Found::Certificate(item) => Some(item),
+            Found::Nothing | Found::Unreadable(_) => None,
+        });
+        Ok((vec![path], item))
+    }
+
     fn delete(&self, boundary: &Boundary, files: Vec<PathBuf>) -> Result<Removed, Error> {
         if files.is_empty() {
             return Ok(Removed::default());
@@ -152,31 +224,8 @@ impl CertificateStore for CentralCertificateStore {
     }
 
     fn add(&mut self, new: NewEntry, overwrite: Overwrite) -> Result<Added, Error> {
-        let leaf = entry::check(&new, &self.settings)?;
-        let boundary = self.boundary()?;
-        let refused =
-            |reason: &str| Error::Entry { path: boundary.home().to_owned(), reason: reason.to_owned() };
-        let key = new
-            .private_key
-            .ok_or_else(|| refused("it has no private key, and IIS needs one in every file"))?;
-        let names = file_names::of_certificate(&leaf)?;
-        let first = names
-            .first()
-            .ok_or_else(|| refused("its certificate has no DNS name among its subject alternative names"))?;
-        let alias = Alias::parse(first)?;
-        let files =
-            names.iter().map(|name| boundary.resolve(Path::new(name))).collect::<Result<Vec<_>, _>>()?;
-        let friendly_name = Some(first.trim_end_matches(EXTENSION).to_owned());
-        let item = Pkcs12 { key: Some(key), certificates: new.certificates, friendly_name };
-
-        let rule = Rule { overwrite, unreadable_too: self.replace_unreadable };
-        let mut last = None;
-        let judged = files
-            .iter()
-            .map(|path| judge(path, self.look_after(path, &mut last), &item, rule))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let replaced = judged.iter().find_map(|(_, replaced)| *replaced);
-        let changed = !judged.iter().all(|(present, _)| *present);
+        let Prepared { boundary, alias, item, files, present, changed } = self.prepare(&new, overwrite)?;
+        let leaf = item.certificates.first();
         if changed {
             let bytes = self.encode(&item)?;
             let write = |path: &PathBuf| Change::Write {
@@ -189,52 +238,69 @@ impl CertificateStore for CentralCertificateStore {
         }
         // The bytes of every file were compared; that they open, and with which certificate, is seen in one.
         let read = match self.look(&files[0]) {
-            Found::Certificate(read) if read.certificates.first() == Some(&leaf) && read.key == item.key => {
-                read
-            }
+            Found::Certificate(read) if read.certificates.first() == leaf && read.key == item.key => read,
             _ => return Err(Error::ReadBack { path: files[0].clone() }),
         };
+        let replaced = present.iter().filter_map(|(_, present)| present.certificates.first());
+        let replaced = replaced
+            .map(Certificate::thumbprint)
+            .find(|found| leaf.map(Certificate::thumbprint) != Some(*found));
         Ok(Added { entry: entry_of(alias, &read), changed, replaced, files })
     }
 
     fn remove(&mut self, alias: &Alias) -> Result<Removed, Error> {
         let boundary = self.boundary()?;
-        if let Some(thumbprint) = alias.thumbprint() {
-            let (mut files, mut last) = (Vec::new(), None);
-            for name in self.names(&boundary)? {
-                let Ok(path) = boundary.resolve(Path::new(&name)) else { continue };
-                let leaf = match self.look_after(&path, &mut last) {
-                    Found::Certificate(item) => item.certificates.first().map(Certificate::thumbprint),
-                    Found::Nothing | Found::Unreadable(_) => None,
-                };
-                if leaf == Some(thumbprint) {
-                    files.push(boundary.home().join(name));
-                }
-            }
-            return self.delete(&boundary, files);
-        }
-        let name =
-            if has_extension(alias.as_str()) { alias.to_string() } else { format!("{alias}{EXTENSION}") };
-        if !paths::is_plain_name(&name) {
-            let reason = "it is not the name of a file in the store";
-            return Err(Error::Alias { alias: alias.to_string(), reason });
-        }
-        // Where the file is a link, the link goes and not what it leads to.
-        let path = boundary.home().join(&name);
-        let files = if path.symlink_metadata().is_ok() { vec![path] } else { Vec::new() };
+        let (files, _) = self.to_remove(&boundary, alias)?;
         self.delete(&boundary, files)
     }
 
+    fn plan(&self, intent: &Intent<'_>) -> Result<Planned, Error> {
+        match intent {
+            Intent::Create if self.settings.path.is_dir() => Ok(Planned::nothing(None)),
+            Intent::Create => Ok(Planned::change(None, vec![self.target()?])),
+            Intent::Add(new, overwrite) => {
+                let prepared = self.prepare(new, *overwrite)?;
+                let leaf = prepared.item.certificates.first();
+                let present = prepared.present;
+                let other = present.iter().position(|(_, item)| item.certificates.first() != leaf);
+                let before = present.into_iter().nth(other.unwrap_or(0));
+                let before = before.map(|(alias, item)| entry_of(alias, &item));
+                match prepared.changed {
+                    true => Ok(Planned::change(before, prepared.files)),
+                    false => Ok(Planned::nothing(before)),
+                }
+            }
+            Intent::Remove(alias) => {
+                let (files, item) = self.to_remove(&self.boundary()?, alias)?;
+                let name = files.first().map(|path| shown(path));
+                let alias = name.and_then(|name| Alias::parse(&name).ok());
+                let before = alias.zip(item).map(|(alias, item)| entry_of(alias, &item));
+                match files.is_empty() {
+                    true => Ok(Planned::nothing(None)),
+                    false => Ok(Planned::change(before, files)),
+                }
+            }
+        }
+    }
+
     fn create(&mut self) -> Result<(), Error> {
-        let path = &self.settings.path;
-        if path.is_dir() {
+        if self.settings.path.is_dir() {
             return self.boundary().map(|_| ());
         }
-        let home = Boundary::new(paths::home_of(path), &self.settings)?;
-        let name = path.file_name().ok_or_else(|| Error::OutsideAllowedDirectories { path: path.clone() })?;
-        let target = home.resolve(Path::new(name))?;
+        let target = self.target()?;
         fs::create_dir(&target).map_err(|source| Error::File { action: "making", path: target, source })
     }
+}
+
+/// What adding an entry would touch.
+struct Prepared {
+    boundary: Boundary,
+    alias: Alias,
+    item: Pkcs12,
+    files: Vec<PathBuf>,
+    /// What the files hold now, where they hold something.
+    present: Vec<(Alias, Pkcs12)>,
+    changed: bool,
 }
 
 /// What may be overwritten.
@@ -244,21 +310,21 @@ struct Rule {
     unreadable_too: bool,
 }
 
-/// Whether a file may be overwritten; answers whether it holds the entry already, and what it would lose.
-fn judge(path: &Path, found: Found, new: &Pkcs12, rule: Rule) -> Result<(bool, Option<Thumbprint>), Error> {
+/// Whether a file may be overwritten; answers whether it holds the entry already, and what it holds.
+fn judge(path: &Path, found: Found, new: &Pkcs12, rule: Rule) -> Result<(bool, Option<Pkcs12>), Error> {
     match found {
         Found::Nothing => Ok((false, None)),
         Found::Certificate(present) => {
             if present.certificates.first() == new.certificates.first() {
                 let no_new_chain = new.certificates.len() <= 1 || present.certificates == new.certificates;
-                return Ok((present.key.is_some() && no_new_chain, None));
+                return Ok((present.key.is_some() && no_new_chain, Some(present)));
             }
-            let present = present.certificates.first().map(Certificate::thumbprint);
             if rule.overwrite == Overwrite::Refuse {
+                let present = present.certificates.first().map(Certificate::thumbprint);
                 let present = present.map_or_else(String::new, |thumbprint| thumbprint.to_string());
                 return Err(Error::AlreadyExists { place: shown(path), present });
             }
-            Ok((false, present))
+            Ok((false, Some(present)))
         }
         Found::Unreadable(_) if rule.unreadable_too && rule.overwrite == Overwrite::Allow => {
             Ok((false, None))

@@ -9,6 +9,7 @@ mod changes;
 mod damage;
 pub mod material;
 mod names;
+mod plans;
 mod readers;
 
 use std::{
@@ -50,6 +51,8 @@ const PROMISES: &[(&str, Check)] = &[
     ("adding what is already there succeeds and changes nothing", changes::add_again),
     ("another certificate is replaced only with leave", changes::overwrite),
     ("removing takes one entry and nothing else", changes::remove),
+    ("a plan changes nothing, says what the change then does, and refuses what it refuses", plans::agree),
+    ("a snapshot of the planned files undoes the change", plans::undo),
     ("entries that make no sense are refused", changes::refuse),
     ("every kind of key is kept", names::key_kinds),
     ("wildcards and upper case are kept", names::wildcards),

@@ -21,6 +21,14 @@ pub(super) struct Files {
     pub(super) chain: Option<PathBuf>,
 }
 
+impl Files {
+    /// All of them, the store first.
+    pub(super) fn all(&self) -> Vec<PathBuf> {
+        let own = [&self.key, &self.chain].into_iter().flatten();
+        std::iter::once(&self.store).chain(own).cloned().collect()
+    }
+}
+
 /// A certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {

@@ -24,7 +24,8 @@ use sealift_pki::{Certificate, PrivateKey, Thumbprint};
 use zeroize::Zeroizing;
 
 use crate::{
-    Added, Alias, CertificateStore, Entry, Error, Inventory, NewEntry, Overwrite, Removed, Settings,
+    Added, Alias, CertificateStore, Entry, Error, Intent, Inventory, NewEntry, Overwrite, Planned, Removed,
+    Settings,
     atomic_file::{self, Change, PUBLIC_MODE, SECRET_MODE},
     entry,
     paths::{self, Boundary},
@@ -95,27 +96,11 @@ impl PemFile {
 
     fn add_identity(&self, files: &Files, identity: Identity, overwrite: Overwrite) -> Result<Added, Error> {
         let mut content = Content::read(files)?;
-        let mut replaced = None;
-        let mut same = false;
-        match &content.identity {
-            Some(present) if present.leaf == identity.leaf => {
-                same = identity.chain.is_empty() || present.chain == identity.chain;
-            }
-            Some(present) => replaced = Some(present.leaf.thumbprint()),
-            None => {}
-        }
-        if same && content.stray_keys == 0 {
-            return self.added(files, identity.leaf.thumbprint(), false, None);
-        }
-        let in_the_way = match (replaced, content.stray_keys) {
-            (Some(thumbprint), _) => Some(thumbprint.to_string()),
-            (None, 0) => None,
-            (None, _) => Some("a private key of another certificate".to_owned()),
-        };
-        if let Some(present) = in_the_way.filter(|_| overwrite == Overwrite::Refuse) {
-            return Err(Error::AlreadyExists { place: files.store.display().to_string(), present });
-        }
+        let Judged { same, replaced } = judge_identity(files, &content, &identity, overwrite)?;
         let thumbprint = identity.leaf.thumbprint();
+        if same {
+            return self.added(files, thumbprint, false, None);
+        }
         content.set_identity(files, identity);
         self.save(files, &content, true)?;
         self.added(files, thumbprint, true, replaced)
@@ -129,22 +114,16 @@ impl PemFile {
         overwrite: Overwrite,
     ) -> Result<Added, Error> {
         let mut content = Content::read(files)?;
-        if content.holds(leaf) {
+        let Judged { same, replaced } = judge_trusted(files, &content, new, leaf, overwrite)?;
+        if same {
             return self.added(files, leaf.thumbprint(), false, None);
         }
-        let named = new.alias.as_ref().and_then(Alias::thumbprint);
-        let named = named
-            .filter(|named| content.trusted.iter().any(|certificate| certificate.thumbprint() == *named));
-        if let Some(present) = named {
-            if overwrite == Overwrite::Refuse {
-                let (place, present) = (files.store.display().to_string(), present.to_string());
-                return Err(Error::AlreadyExists { place, present });
-            }
+        if let Some(present) = replaced {
             content.take(present);
         }
         content.trusted.push(leaf.clone());
         self.save(files, &content, false)?;
-        self.added(files, leaf.thumbprint(), true, named)
+        self.added(files, leaf.thumbprint(), true, replaced)
     }
 
     /// Reads the store again and answers the entry with this certificate as it now stands there.
@@ -157,17 +136,12 @@ impl PemFile {
     ) -> Result<Added, Error> {
         let content = Content::read(files)?;
         let identity = content.identity.as_ref();
-        let chain = identity.map(|identity| identity.chain.as_slice()).unwrap_or_default();
-        let certificate =
-            content.trusted.iter().chain(chain).find(|certificate| certificate.thumbprint() == thumbprint);
-        let (entry, files) = match (identity, certificate) {
-            (Some(identity), _) if identity.leaf.thumbprint() == thumbprint => {
-                let own = [&files.key, &files.chain].into_iter().flatten().filter(|path| path.exists());
-                (entry_of(identity), std::iter::once(&files.store).chain(own).cloned().collect())
-            }
-            (_, Some(certificate)) => (trusted_entry(certificate), vec![files.store.clone()]),
-            _ => return Err(Error::ReadBack { path: files.store.clone() }),
+        let Some(entry) = content.entry(thumbprint) else {
+            return Err(Error::ReadBack { path: files.store.clone() });
         };
+        let is_identity = identity.is_some_and(|identity| identity.leaf.thumbprint() == thumbprint);
+        let of_entry = if is_identity { files.all() } else { vec![files.store.clone()] };
+        let files = of_entry.into_iter().filter(|path| *path == files.store || path.exists()).collect();
         Ok(Added { entry, changed, replaced, files })
     }
 }
@@ -206,6 +180,37 @@ impl CertificateStore for PemFile {
         Ok(Removed { changed: true, files: self.save(&files, &content, of_identity)? })
     }
 
+    fn plan(&self, intent: &Intent<'_>) -> Result<Planned, Error> {
+        let files = self.files()?;
+        let content = Content::read(&files)?;
+        let Judged { same, replaced } = match intent {
+            Intent::Create => Judged { same: content.exists, replaced: None },
+            Intent::Add(new, overwrite) => {
+                let leaf = entry::check(new, &self.settings)?;
+                match &new.private_key {
+                    Some(key) => {
+                        judge_identity(&files, &content, &self.identity_of(new, key, &leaf), *overwrite)?
+                    }
+                    None => judge_trusted(&files, &content, new, &leaf, *overwrite)?,
+                }
+            }
+            Intent::Remove(alias) => {
+                let present = alias.thumbprint().filter(|found| content.entry(*found).is_some());
+                Judged { same: present.is_none(), replaced: present }
+            }
+        };
+        let before = match intent {
+            Intent::Add(new, _) if same => new.certificates.first().map(Certificate::thumbprint),
+            _ => replaced,
+        };
+        let before = before.and_then(|thumbprint| content.entry(thumbprint));
+        if same {
+            return Ok(Planned::nothing(before));
+        }
+        let changing = if matches!(intent, Intent::Create) { vec![files.store] } else { files.all() };
+        Ok(Planned::change(before, changing))
+    }
+
     fn create(&mut self) -> Result<(), Error> {
         let files = self.files()?;
         if files.store.exists() {
@@ -213,6 +218,76 @@ impl CertificateStore for PemFile {
         }
         let mode = if files.key.is_none() { SECRET_MODE } else { PUBLIC_MODE };
         atomic_file::write(&files.store, b"", mode)
+    }
+}
+
+/// What adding would meet.
+struct Judged {
+    /// Whether it is there already.
+    same: bool,
+    /// The certificate that would go.
+    replaced: Option<Thumbprint>,
+}
+
+fn judge_identity(
+    files: &Files,
+    content: &Content,
+    identity: &Identity,
+    overwrite: Overwrite,
+) -> Result<Judged, Error> {
+    let mut replaced = None;
+    let mut same = false;
+    match &content.identity {
+        Some(present) if present.leaf == identity.leaf => {
+            same = identity.chain.is_empty() || present.chain == identity.chain;
+        }
+        Some(present) => replaced = Some(present.leaf.thumbprint()),
+        None => {}
+    }
+    if same && content.stray_keys == 0 {
+        return Ok(Judged { same: true, replaced: None });
+    }
+    let in_the_way = match (replaced, content.stray_keys) {
+        (Some(thumbprint), _) => Some(thumbprint.to_string()),
+        (None, 0) => None,
+        (None, _) => Some("a private key of another certificate".to_owned()),
+    };
+    if let Some(present) = in_the_way.filter(|_| overwrite == Overwrite::Refuse) {
+        return Err(Error::AlreadyExists { place: files.store.display().to_string(), present });
+    }
+    Ok(Judged { same: false, replaced })
+}
+
+fn judge_trusted(
+    files: &Files,
+    content: &Content,
+    new: &NewEntry,
+    leaf: &Certificate,
+    overwrite: Overwrite,
+) -> Result<Judged, Error> {
+    if content.holds(leaf) {
+        return Ok(Judged { same: true, replaced: None });
+    }
+    let named = new.alias.as_ref().and_then(Alias::thumbprint);
+    let named =
+        named.filter(|named| content.trusted.iter().any(|certificate| certificate.thumbprint() == *named));
+    if let Some(present) = named.filter(|_| overwrite == Overwrite::Refuse) {
+        let (place, present) = (files.store.display().to_string(), present.to_string());
+        return Err(Error::AlreadyExists { place, present });
+    }
+    Ok(Judged { same: false, replaced: named })
+}
+
+impl Content {
+    /// The entry whose certificate has this thumbprint.
+    fn entry(&self, thumbprint: Thumbprint) -> Option<Entry> {
+        let identity = self.identity.as_ref();
+        if let Some(identity) = identity.filter(|identity| identity.leaf.thumbprint() == thumbprint) {
+            return Some(entry_of(identity));
+        }
+        let chain = identity.map(|identity| identity.chain.as_slice()).unwrap_or_default();
+        let mut certificates = self.trusted.iter().chain(chain);
+        certificates.find(|certificate| certificate.thumbprint() == thumbprint).map(trusted_entry)
     }
 }
 

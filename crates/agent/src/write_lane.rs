@@ -27,6 +27,15 @@ pub(crate) struct WriteLane(#[expect(dead_code, reason = "held")] Vec<File>);
 
 /// Waits for the right to write in the directories of a store.
 pub(crate) async fn enter(attempt: &Attempt, store: &AllowedStore) -> Result<WriteLane, Failure> {
+    enter_within(attempt, store, PATIENCE).await
+}
+
+/// The same, with a patience of one's own.
+pub(crate) async fn enter_within(
+    attempt: &Attempt,
+    store: &AllowedStore,
+    patience: Duration,
+) -> Result<WriteLane, Failure> {
     let directories = directories(store);
     let begun = Instant::now();
     loop {
@@ -34,7 +43,7 @@ pub(crate) async fn enter(attempt: &Attempt, store: &AllowedStore) -> Result<Wri
         let wanted = directories.clone();
         match blocking(move || lock_all(&wanted)).await? {
             Ok(held) => return Ok(WriteLane(held)),
-            Err(busy) if begun.elapsed() >= PATIENCE => {
+            Err(busy) if begun.elapsed() >= patience => {
                 return Err(Failure::new(
                     ErrorCode::StoreBusy,
                     format!("another process holds the lock of {}", busy.display()),

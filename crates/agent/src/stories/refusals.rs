@@ -1,6 +1,12 @@
 //! Stories of jobs that fail for a reason of their own: each ends with its code.
 
+use std::time::Duration;
+
 use super::*;
+use crate::allow_list::allow;
+use crate::execution::Attempt;
+use crate::failure::ErrorCode;
+use crate::write_lane;
 
 async fn codes_of(story: &Story, jobs: &[&LeasedJob]) -> Vec<(Outcome, String)> {
     story.give(jobs);
@@ -61,4 +67,32 @@ async fn a_server_that_wants_no_inventory_at_all_is_told_so() {
     locked(&story.door.dispositions).extend([InventoryDisposition::SendEverything; 2]);
     let found = codes_of(&story, &[&story.job(Work::Inventory)]).await;
     assert_eq!(found[0], (Outcome::TransientFailure, "inventory_refused".to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_the_certificates_changes_nothing() {
+    let story = Story::begin(None).await;
+    let issuer = authority();
+    let (certificate, key) = host_certificate(&issuer, "www.example.test");
+    let (_, other_key) = host_certificate(&issuer, "www.example.test");
+    let good = story.job(add(&certificate, &key));
+    let wrong = story.job(add(&certificate, &other_key));
+    let found = codes_of(&story, &[&good, &wrong]).await;
+    assert_eq!(found[0].0, Outcome::Success, "{found:?}");
+    assert_eq!(found[1], (Outcome::Failure, "key_mismatch".to_owned()));
+}
+
+#[tokio::test]
+async fn a_store_that_another_process_writes_to_is_tried_again_later() {
+    let story = Story::begin(None).await;
+    let job = story.job(Work::Create);
+    let lease = story.agent.leases.take(&job).unwrap();
+    let attempt = Attempt::new(&lease, &story.agent.stop);
+    let allowed = allow(&story.agent.configuration.stores, &job.store).unwrap();
+    let directory = std::fs::File::open(story.path().parent().unwrap()).unwrap();
+    directory.lock().unwrap();
+    let failure = write_lane::enter_within(&attempt, &allowed, Duration::ZERO).await.unwrap_err();
+    assert_eq!((failure.code, failure.transient), (ErrorCode::StoreBusy, true));
+    directory.unlock().unwrap();
+    write_lane::enter_within(&attempt, &allowed, Duration::ZERO).await.unwrap();
 }

@@ -16,7 +16,8 @@ use reqwest::header::RETRY_AFTER;
 use rustls::AlertDescription;
 use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
 use sealift_protocol::agent::leases::{
-    CompleteAnswer, CompleteRequest, LeaseRequest, RenewAnswer, RenewRequest, StepsRequest,
+    CompleteAnswer, CompleteRequest, EnrollAnswer, EnrollRequest, LeaseRequest, RenewAnswer, RenewRequest,
+    StepsRequest,
 };
 use sealift_protocol::agent::paths;
 use sealift_protocol::agent::registration::{Register, Registered};
@@ -157,6 +158,11 @@ impl ServerClient {
     /// `Sealift/Complete`.
     pub(crate) async fn complete(&self, request: &CompleteRequest) -> Result<CompleteAnswer, CallError> {
         decode(&self.call(paths::COMPLETE, request, CALL_TIMEOUT).await?)
+    }
+
+    /// `Sealift/Enroll`.
+    pub(crate) async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollAnswer, CallError> {
+        decode(&self.call(paths::ENROLL, request, CALL_TIMEOUT).await?)
     }
 
     /// `Sealift/Inventory`.

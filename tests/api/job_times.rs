@@ -38,7 +38,8 @@ async fn a_job_is_leased_at_its_time_and_not_before() {
 async fn an_idle_poll_asks_the_database_nothing() {
     let server = TestServer::start().await;
     let agent = RawAgent::enroll(&server, "web1.example.test").await;
-    assert!(agent.lease(0).await.is_empty(), "the first poll after the start looks");
+    assert!(agent.lease(0).await.is_empty(), "the first poll of a process says who it is");
+    assert!(agent.lease(0).await.is_empty(), "the first poll after that looks");
     let before = server.parts.floor.database.main.size();
     server.parts.floor.database.main.close().await;
     assert!(before > 0);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use sealift_protocol::agent::leases::{MAX_JOBS, MAX_WAIT_SECONDS};
+use sealift_stores::Operation;
 
 use crate::store_rule::{self, StoreRule, WrittenStore};
 
@@ -193,7 +194,11 @@ impl Configuration {
             .stores
             .iter()
             .flat_map(|rule| {
-                ["Inventory", "Management"].map(|job| format!("CertStores.{}.{job}", rule.store_type))
+                let capability = sealift_stores::capability(rule.store_type);
+                let makes_keys = capability.is_some_and(|it| it.operations.contains(&Operation::Reenroll));
+                let jobs =
+                    ["Inventory", "Management"].into_iter().chain(makes_keys.then_some("Reenrollment"));
+                jobs.map(|job| format!("CertStores.{}.{job}", rule.store_type)).collect::<Vec<_>>()
             })
             .collect();
         if self.log_file_bytes > 0 {
@@ -387,7 +392,12 @@ mod tests {
     fn the_sample_for_operators_is_a_complete_configuration() {
         let configuration = read(SAMPLE, &[]).unwrap();
         assert!(!configuration.stores.is_empty());
-        assert!(configuration.capabilities().contains(&"CertStores.PEM.Management".to_owned()));
+        let capabilities = configuration.capabilities();
+        for name in ["CertStores.PEM.Management", "CertStores.PEM.Reenrollment", "CertStores.CCS.Management"]
+        {
+            assert!(capabilities.contains(&name.to_owned()), "{name}");
+        }
+        assert!(!capabilities.contains(&"CertStores.CCS.Reenrollment".to_owned()));
     }
 
     #[test]

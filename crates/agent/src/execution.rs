@@ -11,7 +11,7 @@ use crate::allow_list::allow;
 use crate::failure::{ErrorCode, Failure, shorten};
 use crate::heartbeat::HeldLease;
 use crate::jobs::management::{self, Change};
-use crate::jobs::{inventory, plan};
+use crate::jobs::{inventory, plan, reenrollment};
 use crate::steps::code;
 use crate::{Agent, Stop, locked, write_lane};
 
@@ -89,6 +89,7 @@ pub(crate) async fn execute(agent: &Agent, job: LeasedJob, lease: &Arc<HeldLease
 async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, Failure> {
     attempt.may_begin()?;
     let LeasedJob { store, work, verification, dry_run, .. } = job;
+    let mut reenroll = None;
     let change = match work {
         Work::Inventory => None,
         Work::Add(add) => Some(Change::Add(add)),
@@ -96,12 +97,24 @@ async fn work(agent: &Agent, job: LeasedJob, attempt: Attempt) -> Result<Done, F
         Work::Create => Some(Change::Create),
         Work::FetchLog(wanted) => return fetch_log(agent, wanted.max_bytes).await,
         // Refused before the allow-list is asked about a store that is not there.
-        Work::Discover(_) | Work::Reenroll(_) => {
+        Work::Reenroll(work) => {
+            reenroll = Some(work);
+            None
+        }
+        Work::Discover(_) => {
             return Err(Failure::new(ErrorCode::InvalidPayload, "this agent does not do that"));
         }
     };
     let rules = agent.configuration.stores.clone();
     let (store, allowed) = blocking(move || allow(&rules, &store).map(|allowed| (store, allowed))).await??;
+    match reenroll {
+        Some(work) if dry_run => return reenrollment::plan(&store, &work),
+        Some(work) => {
+            let _lane = write_lane::enter(&attempt, &allowed).await?;
+            return reenrollment::run(agent, attempt, &store, allowed, work, verification).await;
+        }
+        None => {}
+    }
     match change {
         None => inventory::run(agent, &attempt, &store, allowed).await,
         Some(change) if dry_run => plan::run(agent, attempt, allowed, change, verification).await,

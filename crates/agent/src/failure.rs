@@ -56,6 +56,10 @@ pub(crate) enum ErrorCode {
     ChainBroken,
     /// The certificate has expired by this machine's clock.
     CertificateExpired,
+    /// The server did not certify the key.
+    EnrollmentRefused,
+    /// The certificate that came is not what was asked for.
+    CertificateUnexpected,
     /// The file system has no room.
     DiskFull,
     /// A target of the verification is outside the agent's own list.
@@ -93,6 +97,8 @@ impl ErrorCode {
             Self::KeyMismatch => "key_mismatch",
             Self::ChainBroken => "chain_broken",
             Self::CertificateExpired => "certificate_expired",
+            Self::EnrollmentRefused => "enrollment_refused",
+            Self::CertificateUnexpected => "certificate_unexpected",
             Self::DiskFull => "disk_full",
             Self::TargetNotAllowed => "target_not_allowed",
             Self::VerificationFailed => "verification_failed",
@@ -258,6 +264,8 @@ mod tests {
             ErrorCode::KeyMismatch,
             ErrorCode::ChainBroken,
             ErrorCode::CertificateExpired,
+            ErrorCode::EnrollmentRefused,
+            ErrorCode::CertificateUnexpected,
             ErrorCode::DiskFull,
             ErrorCode::TargetNotAllowed,
             ErrorCode::VerificationFailed,

@@ -104,6 +104,8 @@ struct Agent {
     reporting: tokio::sync::Mutex<()>,
     journal: Journal,
     transactions: Transactions,
+    /// Directory of keys that are to be certified.
+    keys: PathBuf,
     inventory_records: InventoryRecords,
     /// Tells the server one run of the program from the next.
     instance: Uuid,
@@ -191,6 +193,7 @@ impl Agent {
             reporting: tokio::sync::Mutex::new(()),
             journal: Journal::new(within("journal")?),
             transactions: Transactions::new(within("transactions")?),
+            keys: within("keys")?,
             inventory_records: InventoryRecords::new(within("inventory")?),
             instance: Uuid::new_v4(),
             host: Host::look(),

@@ -16,8 +16,8 @@ use reqwest::header::{DATE, RETRY_AFTER};
 use rustls::AlertDescription;
 use sealift_protocol::agent::inventory::{InventoryAnswer, InventoryPage};
 use sealift_protocol::agent::leases::{
-    CompleteAnswer, CompleteRequest, LeaseRequest, REFUSAL_HEADER, REFUSED_CLONED, REFUSED_SUPERSEDED,
-    RenewAnswer, RenewRequest, StepsRequest,
+    CompleteAnswer, CompleteRequest, EnrollAnswer, EnrollRequest, LeaseRequest, REFUSAL_HEADER,
+    REFUSED_CLONED, REFUSED_SUPERSEDED, RenewAnswer, RenewRequest, StepsRequest,
 };
 use sealift_protocol::agent::paths;
 use sealift_protocol::agent::registration::{Register, Registered};
@@ -185,6 +185,11 @@ impl ServerClient {
     /// `Sealift/Complete`.
     pub(crate) async fn complete(&self, request: &CompleteRequest) -> Result<CompleteAnswer, CallError> {
         decode(&self.call(paths::COMPLETE, request, CALL_TIMEOUT).await?)
+    }
+
+    /// `Sealift/Enroll`.
+    pub(crate) async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollAnswer, CallError> {
+        decode(&self.call(paths::ENROLL, request, CALL_TIMEOUT).await?)
     }
 
     /// `Sealift/Inventory`.

@@ -24,6 +24,10 @@ pub(crate) mod code {
     pub(crate) const REMOVED: &str = "removed";
     /// What is on disk was read and is as it should be.
     pub(crate) const READ_BACK: &str = "read_back";
+    /// A key is on disk, to be certified.
+    pub(crate) const KEY_MADE: &str = "key_made";
+    /// The certificate for it came and is what was asked for.
+    pub(crate) const CERTIFIED: &str = "certified";
     /// What the files were is kept until the change is proved.
     pub(crate) const SNAPSHOT: &str = "snapshot";
     /// The new certificate lacks names that the old one has.

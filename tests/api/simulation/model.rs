@@ -55,7 +55,12 @@ impl Model {
         }
         for (id, is) in &after.jobs {
             let may_make = matches!(step.what, What::Add) || is.operation == 1;
-            if !(before.jobs.contains_key(id) || may_make && is.state == 1 && is.attempt == 0) {
+            // A lease that ends an attempt for good may hand out the inventory after it at once.
+            let fresh = match (&step.what, is.state) {
+                (What::Lease { agent, .. }, 2) => *agent == is.agent_id && is.attempt == 1,
+                (_, state) => state == 1 && is.attempt == 0,
+            };
+            if !(before.jobs.contains_key(id) || may_make && fresh) {
                 return Err(format!("a job out of nothing: {is:?}"));
             }
         }

@@ -5,4 +5,5 @@ pub(crate) mod inventory;
 pub(crate) mod management;
 pub(crate) mod plan;
 pub(crate) mod preflight;
+pub(crate) mod reenrollment;
 pub(crate) mod settlement;

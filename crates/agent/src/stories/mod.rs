@@ -3,6 +3,7 @@
 mod delivery;
 mod inventory;
 mod management;
+mod reenrollment;
 mod refusals;
 mod transactions;
 
@@ -22,7 +23,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::scripted_server::{Answer, Call, ScriptedServer, accept, authority, host_certificate, text};
+use crate::scripted_server::{
+    Answer, Call, ScriptedServer, accept, authority, certify, host_certificate, text,
+};
 use crate::{Agent, locked, poll, report};
 
 /// What the door does beside accepting everything.
@@ -36,6 +39,8 @@ struct Door {
     refused: Mutex<Vec<(String, u16)>>,
     /// Jobs whose leases are lost when they are renewed.
     lost: Mutex<Vec<JobId>>,
+    /// Whether keys are not certified.
+    refuses_enrollment: std::sync::atomic::AtomicBool,
     authority: std::sync::OnceLock<Arc<Issuer>>,
 }
 
@@ -51,6 +56,13 @@ impl Door {
                 let mut left = locked(&self.dispositions);
                 let said = if left.is_empty() { InventoryDisposition::Stored } else { left.remove(0) };
                 Answer::Json(json!({ "Disposition": said }))
+            }
+            "Sealift/Enroll" if self.refuses_enrollment.load(std::sync::atomic::Ordering::Relaxed) => {
+                Answer::Json(json!({ "Refused": "not by this template" }))
+            }
+            "Sealift/Enroll" => {
+                let leaf = certify(self.authority.get().unwrap(), call.body["CSR"].as_str().unwrap());
+                Answer::Json(json!({ "Certificates": [STANDARD.encode(leaf.der())] }))
             }
             "Sealift/Complete" => self.receive(call),
             "Sealift/Renew" => {

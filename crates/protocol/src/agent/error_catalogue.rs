@@ -134,6 +134,18 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         "send the chain in order, each certificate followed by its issuer",
     ),
     entry(
+        "enrollment_refused",
+        NeedsPerson,
+        "the server did not certify the key that the agent made",
+        "see the message; mostly the template does not allow such a certificate",
+    ),
+    entry(
+        "certificate_unexpected",
+        NeedsPerson,
+        "the certificate that came is not for the agent's key or not for the names asked for",
+        "see what the template changes of a request",
+    ),
+    entry(
         "certificate_expired",
         NeedsPerson,
         "the certificate has expired by the clock of the agent's machine",

@@ -183,7 +183,7 @@ fn checked(answer: &EnrollAnswer, key: &PrivateKey, work: &ReenrollWork) -> Resu
     }
     let asked = |name: &&str| work.dns_names.iter().any(|asked| asked.eq_ignore_ascii_case(name));
     let names = leaf.dns_names();
-    let differs = names.len() != work.dns_names.len() || !names.iter().all(|name| asked(name));
+    let differs = names.len() != work.dns_names.len() || !names.iter().all(asked);
     if differs {
         let what = format!(
             "certificate {} names {} and not what was asked for",

@@ -28,11 +28,13 @@ bench: ## the benchmark, beside plain Postgres on the same machine
 	@.ci/install demo
 	cargo run --release --locked --bin bench -- $(ARGS)
 
-nightly: ## the long tests: 900 kills at new points, and 20,000 calls by Schemathesis (the seed is printed)
+nightly: ## the long tests: 900 kills, 20,000 calls by Schemathesis, 10,000 simulations, 10,000 races (the seed is printed)
 	@.ci/install test
+	export SEALIFT_TEST_SEED=$${SEALIFT_TEST_SEED:-$$(date +%s)}; \
 	SEALIFT_TEST_KILLS=$${SEALIFT_TEST_KILLS:-300} SEALIFT_TEST_CASES=$${SEALIFT_TEST_CASES:-20000} \
-		SEALIFT_TEST_SEED=$${SEALIFT_TEST_SEED:-$$(date +%s)} \
-		cargo test --locked --workspace --test end_to_end -- --nocapture killed schemathesis
+		cargo test --locked --workspace --test end_to_end -- --nocapture killed schemathesis && \
+	SEALIFT_TEST_SEEDS=$${SEALIFT_TEST_SEEDS:-10000} SEALIFT_TEST_RACES=$${SEALIFT_TEST_RACES:-10000} \
+		cargo test --locked --workspace --test api -- --nocapture simulation lease_races
 
 fuzz: ## ten minutes of random filters for the query language, guided by coverage (SECONDS_OF_FUZZING=600)
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),target)/fuzz RUSTFLAGS="$(COVERAGE)" \

@@ -1,8 +1,8 @@
 //! The agents' door: the published agent protocol, and our own agent's extensions to it.
 //!
 //! Every call is a `POST` of JSON below a virtual directory. Calls of the published protocol are in
-//! [`registration`], [`jobs`] and [`reenrollment`]; what only our agent speaks is in [`leases`], [`inventory`] and [`verification`], below
-//! `Sealift/`, and is offered only over a connection with the agent's client certificate.
+//! [`registration`], [`jobs`] and [`reenrollment`]; what only our agent speaks is in [`leases`], [`inventory`] and
+//! [`verification`], below `Sealift/`, and is offered only over a connection with the agent's client certificate.
 
 pub mod error_catalogue;
 pub mod inventory;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! An agent proves who it is by its client certificate, or by a request signed with the key it is known by.
-//! Its id is no proof. A token that an operator made for one agent gives that agent a new identity, whatever it lost. Only an approved agent gets an identity from the authority (`registration/`); every
-//! later call is admitted by the certificate's thumbprint (`directory.rs`). An operator can take an agent back to
+//! Its id is no proof. A token that an operator made for one agent gives that agent a new identity, whatever it lost.
+//! Only an approved agent gets an identity from the authority (`registration/`); every later call is admitted by the certificate's thumbprint (`directory.rs`). An operator can take an agent back to
 //! *New* (`reset.rs`), have it renew its identity (`reenrollment.rs`), or have it take no new jobs (`drain.rs`). One
 //! process works under an identity at a time (`instance.rs`).
 

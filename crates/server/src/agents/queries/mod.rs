@@ -18,7 +18,8 @@ pub(super) use self::operation::{
     resume, return_instance, set_drained_on_machine,
 };
 pub(super) use self::recognition::{
-    known_by_name, known_by_token, probable_previous, set_origin, use_bound_token,
+    known_by_login, known_by_name, known_by_proof, known_by_token, probable_previous, set_origin,
+    use_bound_token,
 };
 use super::registration::KnownAgent;
 use super::session::LiveSession;
@@ -173,50 +174,6 @@ pub(super) async fn facts(db: &mut PgConnection, ids: &[AgentId]) -> Result<Vec<
         r#"-- name: facts
         SELECT id AS "id: AgentId", client_machine, status, capabilities FROM agents WHERE id = ANY ($1)"#,
         &uuids(ids)
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// Agents known by a client certificate or by a key, locked.
-pub(super) async fn known_by_proof(
-    db: &mut PgConnection,
-    thumbprint: Option<&str>,
-    key_fingerprint: Option<&[u8]>,
-) -> Result<Vec<KnownAgent>, sqlx::Error> {
-    sqlx::query_as!(
-        KnownAgent,
-        r#"-- name: known_by_proof
-        SELECT id AS "id: AgentId", client_machine, username, platform, version, speaks_extensions, status, capabilities,
-            key_fingerprint, certificate, thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at,
-            last_seen_at, reenrollment
-        FROM agents WHERE thumbprint = $1 OR legacy_thumbprint = $1 OR key_fingerprint = $2
-        ORDER BY id FOR NO KEY UPDATE"#,
-        thumbprint,
-        key_fingerprint
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// Agents that registered with this login under this name, the newest first, locked.
-pub(super) async fn known_by_login(
-    db: &mut PgConnection,
-    machine: &str,
-    username: &str,
-    limit: i64,
-) -> Result<Vec<KnownAgent>, sqlx::Error> {
-    sqlx::query_as!(
-        KnownAgent,
-        r#"-- name: known_by_login
-        SELECT id AS "id: AgentId", client_machine, username, platform, version, speaks_extensions, status, capabilities,
-            key_fingerprint, certificate, thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at,
-            last_seen_at, reenrollment
-        FROM agents WHERE lower(client_machine) = lower($1) AND lower(username) = lower($2) AND username <> ''
-        ORDER BY id DESC LIMIT $3 FOR NO KEY UPDATE"#,
-        machine,
-        username,
-        limit
     )
     .fetch_all(db)
     .await

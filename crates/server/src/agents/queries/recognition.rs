@@ -1,10 +1,55 @@
-//! Statements by which agents are recognised that prove little: by a token that names them, or by name and address.
+//! Statements by which agents are recognised: by certificate or key, by login, by a token that names them, or by name
+//! and address.
 
 use chrono::{DateTime, Utc};
 use sealift_protocol::AgentId;
 use sqlx::PgConnection;
 
 use crate::agents::registration::KnownAgent;
+
+/// Agents known by a client certificate or by a key, locked.
+pub(in crate::agents) async fn known_by_proof(
+    db: &mut PgConnection,
+    thumbprint: Option<&str>,
+    key_fingerprint: Option<&[u8]>,
+) -> Result<Vec<KnownAgent>, sqlx::Error> {
+    sqlx::query_as!(
+        KnownAgent,
+        r#"-- name: known_by_proof
+        SELECT id AS "id: AgentId", client_machine, username, platform, version, speaks_extensions, status, capabilities,
+            key_fingerprint, certificate, thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at,
+            last_seen_at, reenrollment
+        FROM agents WHERE thumbprint = $1 OR legacy_thumbprint = $1 OR key_fingerprint = $2
+        ORDER BY id FOR NO KEY UPDATE"#,
+        thumbprint,
+        key_fingerprint
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Agents that registered with this login under this name, the newest first, locked.
+pub(in crate::agents) async fn known_by_login(
+    db: &mut PgConnection,
+    machine: &str,
+    username: &str,
+    limit: i64,
+) -> Result<Vec<KnownAgent>, sqlx::Error> {
+    sqlx::query_as!(
+        KnownAgent,
+        r#"-- name: known_by_login
+        SELECT id AS "id: AgentId", client_machine, username, platform, version, speaks_extensions, status, capabilities,
+            key_fingerprint, certificate, thumbprint, legacy_thumbprint, last_thumbprint_used, identity_expires_at,
+            last_seen_at, reenrollment
+        FROM agents WHERE lower(client_machine) = lower($1) AND lower(username) = lower($2) AND username <> ''
+        ORDER BY id DESC LIMIT $3 FOR NO KEY UPDATE"#,
+        machine,
+        username,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
 
 /// The agent that a live token gives a new identity, locked.
 pub(in crate::agents) async fn known_by_token(

@@ -82,6 +82,25 @@ async fn line_10_a_key_travels_as_pkcs12_under_a_password_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn line_10_a_native_agent_is_not_told_of_a_key_in_a_file_of_its_own() {
+    let server = TestServer::start().await;
+    let mut agent = PublishedAgent::enroll(&server, "edge-1", pem_capabilities()).await;
+    let properties = json!({"PrivateKeyPath": "/etc/edge/tls/site.key", "IncludeChain": "false"}).to_string();
+    let body = json!({"ClientMachine": "edge-1", "StorePath": "/etc/edge/tls/site.pem", "CertStoreType": 2,
+        "AgentId": agent.id, "Properties": properties});
+    let store = server.admin.post("/CertificateStores", &body).await.ok()["Id"].as_str().unwrap().to_owned();
+    let removal = json!({"CertificateStores": [{"CertificateStoreId": store, "Alias": "a"}],
+        "Schedule": {"Immediate": true}});
+    server.admin.post("/CertificateStores/Certificates/Remove", &removal).await.ok();
+    let list = agent.register().await;
+    let job = agent.configure(&list[0]).await["Job"].clone();
+    assert_eq!(job["OperationType"], 3);
+    let told: Value = serde_json::from_str(job["Properties"].as_str().unwrap()).unwrap();
+    assert_eq!(told, json!({"IncludeChain": "false"}));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn line_06_only_due_jobs_that_the_agent_can_run_are_listed() {
     let server = TestServer::start().await;
     // GUIDs, as releases before 2.16.1 send them, in another case.

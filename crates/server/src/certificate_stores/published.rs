@@ -133,6 +133,8 @@ pub(crate) async fn describe(
     let mut properties: BTreeMap<&String, Secret> =
         leased.store.properties.iter().map(|(name, value)| (name, Secret::new(value.clone()))).collect();
     properties.extend(secret_properties.iter().map(|(name, secret)| (name, secret.clone())));
+    // A native agent that removes an entry with its key in a file of its own crashes, or fails half way (chapter 9.2).
+    properties.retain(|name, _| !(native && name.eq_ignore_ascii_case(reenrollment::KEY_PATH)));
     let mut job = ConfiguredJob {
         client_machine: row.client_machine.clone(),
         store_path: row.store_path.clone(),

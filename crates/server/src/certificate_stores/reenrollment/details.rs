@@ -17,7 +17,7 @@ use crate::certificate_stores::work::DescribedJob;
 /// Parts of a subject that the vendor's native agent keeps (chapter 10.1).
 const KEPT: [&str; 6] = ["CN", "O", "OU", "L", "ST", "C"];
 /// Names of properties that hold the path of a separate key file, ours and the vendor's.
-const KEY_PATH: &str = "PrivateKeyPath";
+pub(in crate::certificate_stores) const KEY_PATH: &str = "PrivateKeyPath";
 /// Property that says whether there is one.
 const SEPARATE: &str = "separatePrivateKey";
 

@@ -7,7 +7,7 @@
 mod details;
 mod signing;
 
-pub(super) use self::details::{configured, work_of};
+pub(super) use self::details::{KEY_PATH, configured, work_of};
 pub(crate) use self::signing::{Certified, certify};
 
 use chrono::{DateTime, Utc};
